@@ -1,0 +1,196 @@
+// Promises the nouns of the whole program, all readonly, unions told apart by `kind` or `state`. Pure types and nothing else: no IO, no
+// clock, no defaults. Times are epoch milliseconds, durations end in Ms, sizes in Bytes.
+
+export type ForgeName = string;
+/** Job handle: UUID, new for every attempt; '' on rows that are older than Forgejo 15. */
+export type Handle = string;
+/** `j` + last 7 digits of the job id + 3 base-36 characters; `w` + 10 for a warm machine. 11 characters. */
+export type RunnerId = string;
+export type MachineId = string;
+
+/** Where a forge entry may look and register. */
+export type Scope =
+  | { readonly kind: 'repository'; readonly owner: string; readonly name: string }
+  | { readonly kind: 'organization'; readonly name: string }
+  | { readonly kind: 'user' }
+  | { readonly kind: 'instance' };
+
+/** Work that a forge lists. `labels` are the job's `runs_on`, bare names. */
+export type Job = {
+  readonly forge: ForgeName;
+  readonly id: number;
+  readonly handle: Handle;
+  readonly attempt: number;
+  readonly repositoryId: number;
+  readonly ownerId: number;
+  readonly name: string;
+  readonly labels: readonly string[];
+  /** 0 until a runner has picked the job. */
+  readonly taskId: number;
+  readonly state: 'waiting' | 'running';
+};
+
+/** What the record keeps of the job it was made for. */
+export type JobRef = Pick<Job, 'id' | 'handle' | 'attempt' | 'repositoryId' | 'name' | 'labels'>;
+
+/** What the forge gave for one runner. The token is a secret: it is stored 0600 and goes nowhere but the machine. */
+export type Credentials = { readonly id: number; readonly uuid: string; readonly token: string };
+
+/** Our durable intent for one job. Exists before anything it owns and outlives it. Its phase is derived, never stored. */
+export type Runner = {
+  readonly id: RunnerId;
+  readonly forge: ForgeName;
+  readonly job: JobRef;
+  readonly profile: string;
+  readonly machine: MachineId;
+  /** Number of the subnet, uid range and interface that the machine holds. */
+  readonly slot: number;
+  readonly createdAt: number;
+  /** Failed tries of the step that is due, and when it may be tried again (0 = now). */
+  readonly attempts: number;
+  readonly retryAt: number;
+  readonly credentials?: Credentials;
+  readonly assignedAt?: number;
+  /** When the forge was first seen to say that the job runs. */
+  readonly pickedAt?: number;
+  readonly stop?: { readonly reason: StopReason; readonly at: number };
+};
+
+/** Why a runner was ended by us rather than by its job. */
+export type StopReason =
+  | 'start-timeout' // the machine did not come up in time
+  | 'unpicked' // the machine waited, the job did not come (a concurrency group, or another runner took it)
+  | 'job-timeout'
+  | 'job-gone' // the job left the forge's list: cancelled, or finished while the machine hangs on
+  | 'start-failed' // creating it failed too often
+  | 'operator';
+
+/** What the forge lists as a runner. */
+export type Registration = {
+  readonly id: number;
+  readonly uuid: string;
+  readonly name: string;
+  readonly description: string;
+  readonly ephemeral: boolean;
+  readonly status: 'offline' | 'idle' | 'active';
+};
+
+/** How a machine ended, as systemd says it: SERVICE_RESULT, EXIT_CODE, EXIT_STATUS; `lost` = no exit record and no unit (host reboot). */
+export type MachineExit = { readonly result: string; readonly code: string; readonly status: string };
+
+/** What the host lists. `starting`: accepted; `idle`: waits for its assignment; `running`: was assigned; `exited`: ended, not yet removed. */
+export type Machine = {
+  readonly id: MachineId;
+  readonly slot: number;
+  readonly startedAt: number;
+  readonly state: 'starting' | 'idle' | 'running' | 'exited';
+  readonly exit?: MachineExit;
+};
+
+export type Template =
+  | { readonly kind: 'host' } // the host's own /usr, read-only
+  | { readonly kind: 'directory'; readonly path: string }; // an overlay over a root directory
+
+/** A path of the host that machines of a profile see. Owned by root inside (idmapped); read-only unless `writable`. */
+export type Bind = { readonly source: string; readonly target: string; readonly writable: boolean };
+
+export type Limits = {
+  /** Processors, fractions allowed: 1.5 = 150% of one. */
+  readonly cpus?: number;
+  readonly memoryBytes?: number;
+  readonly tasks?: number;
+  readonly diskBytes?: number;
+};
+
+/** startMs: launch to ready; pickMs: assigned to picked; jobMs: picked to done; stopMs: grace between asking and killing. */
+export type Timeouts = { readonly startMs: number; readonly pickMs: number; readonly jobMs: number; readonly stopMs: number };
+
+/** A label set with what serves it. */
+export type Profile = {
+  readonly name: string;
+  /** Bare label names that it serves (scheme stripped). */
+  readonly labels: readonly string[];
+  readonly template: Template;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  /** Path of the forgejo-runner binary on the host; machines see it read-only. */
+  readonly runnerPath: string;
+  readonly binds: readonly Bind[];
+  /** Extra environment of the job; never a secret. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly max?: number;
+};
+
+/** What was read from one source: known, or unknown with the reason. Unknown is never empty (I2). */
+export type Reading<T> =
+  | { readonly state: 'known'; readonly value: T; readonly at: number }
+  | { readonly state: 'unknown'; readonly reason: string };
+
+/** A handle that is not tried again before `until`, because the machine made for it was not picked or could not be made. */
+export type BackOff = { readonly until: number; readonly count: number; readonly reason: StopReason; readonly repositoryId: number };
+
+/** How long a runner's job has been missing from good polls, in polls and since when. */
+export type Absence = { readonly polls: number; readonly since: number };
+
+/** Everything plan may look at. */
+export type World = {
+  readonly jobs: ReadonlyMap<ForgeName, Reading<readonly Job[]>>;
+  /** Only read when maintenance is due; unknown otherwise. */
+  readonly registrations: ReadonlyMap<ForgeName, Reading<readonly Registration[]>>;
+  readonly machines: Reading<readonly Machine[]>;
+  readonly runners: readonly Runner[];
+  /** Ids with an action under way, taken before anything else was read. */
+  readonly inFlight: ReadonlySet<RunnerId>;
+  /** By jobKeyOf. */
+  readonly backOffs: ReadonlyMap<string, BackOff>;
+  readonly absences: ReadonlyMap<RunnerId, Absence>;
+};
+
+/** What plan decides by; comes from the configuration and the operator. */
+export type Policy = {
+  readonly controllerId: string;
+  /** Marks our registrations: the description must be exactly this. */
+  readonly description: string;
+  readonly maxConcurrent: number;
+  readonly maxPerRepository?: number;
+  readonly profiles: readonly Profile[];
+  /** How many slots the address pool has. */
+  readonly slots: number;
+  /** True: finish what runs, start nothing. */
+  readonly draining: boolean;
+  /** How long a machine may outlive its job in the forge's list. */
+  readonly goneGraceMs: number;
+};
+
+export type Action =
+  /** Make the record's world true: registered, machine up, credentials handed over. Also resumes a launch that was cut short. */
+  | { readonly kind: 'launch'; readonly id: RunnerId; readonly runner: Runner }
+  /** Note on the record what was first seen: that the forge says the job runs. */
+  | { readonly kind: 'mark-picked'; readonly id: RunnerId; readonly runner: Runner }
+  /** Note the reason on the record, then ask the machine to end (re-issued until it does). */
+  | { readonly kind: 'stop'; readonly id: RunnerId; readonly runner: Runner; readonly reason: StopReason; readonly graceMs: number }
+  /** stop machine, remove machine, unregister, delete record. */
+  | { readonly kind: 'finalize'; readonly id: RunnerId; readonly runner: Runner; readonly exit?: MachineExit }
+  /** Remove a machine that has our mark and no record. */
+  | { readonly kind: 'sweep-machine'; readonly id: MachineId }
+  /** Remove a registration that has our mark and no record. */
+  | { readonly kind: 'sweep-registration'; readonly id: string; readonly forge: ForgeName; readonly registration: Registration };
+
+/** Why a waiting job is not being started now: data with a sentence for a person. */
+export type Denial = {
+  readonly job: Job;
+  readonly reason:
+    | 'unmatched'
+    | 'draining'
+    | 'capacity'
+    | 'profile-capacity'
+    | 'repository-capacity'
+    | 'back-off'
+    | 'no-slot'
+    | 'host-unknown';
+  readonly sentence: string;
+  /** Place in the fair order among the waiting jobs, from 1. */
+  readonly position: number;
+};
+
+export type Plan = { readonly actions: readonly Action[]; readonly denials: readonly Denial[] };

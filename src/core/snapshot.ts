@@ -1,0 +1,79 @@
+// Promises the one answer to "what is going on": a plain picture of the last tick that HTTP, the CLI and the log all read from. No secret
+// is in it: a runner's credentials are left out by type.
+
+import type { BackOff, Denial, ForgeName, Job, Machine, Runner, Scope } from './model.ts';
+
+/** Where a runner is in its life; derived from record, machine and job, never stored. */
+export type Phase = 'launching' | 'waiting-for-job' | 'busy' | 'stopping' | 'finalizing';
+
+export type RunnerView = Omit<Runner, 'credentials'> & {
+  readonly phase: Phase;
+  readonly registrationId?: number;
+  readonly machineState?: Machine['state'];
+  /** The last failure of the step that is due, for a person. */
+  readonly lastError?: { readonly code: string; readonly message: string };
+};
+
+export type ForgeView = {
+  readonly name: ForgeName;
+  readonly url: string;
+  readonly scope: Scope;
+  readonly version?: string;
+  /** Epoch ms of the last poll that succeeded. */
+  readonly lastGoodPollAt?: number;
+  /** How long that poll took. */
+  readonly lastPollMs?: number;
+  readonly error?: { readonly code: string; readonly message: string; readonly since: number };
+  readonly waiting: number;
+  readonly running: number;
+};
+
+/** One ended runner, newest first in the snapshot, bounded. */
+export type EndedView = {
+  readonly id: string;
+  readonly forge: ForgeName;
+  readonly job: Pick<Job, 'id' | 'name' | 'repositoryId' | 'attempt' | 'handle'>;
+  readonly profile: string;
+  readonly createdAt: number;
+  readonly assignedAt?: number;
+  readonly pickedAt?: number;
+  readonly endedAt: number;
+  /** `finished` when the machine ended by itself after its job; else why we ended it, or how it died. */
+  readonly reason: string;
+  readonly exit?: { readonly result: string; readonly code: string; readonly status: string };
+};
+
+export type Snapshot = {
+  readonly controllerId: string;
+  readonly version: string;
+  readonly startedAt: number;
+  /** Epoch ms when this picture was taken; undefined before the first tick. */
+  readonly tickAt?: number;
+  readonly ticks: number;
+  /** How long the last tick took to observe and plan. */
+  readonly tickMs?: number;
+  readonly draining: boolean;
+  readonly host: {
+    readonly error?: { readonly code: string; readonly message: string; readonly since: number };
+    readonly machines: number;
+  };
+  readonly forges: readonly ForgeView[];
+  readonly runners: readonly RunnerView[];
+  readonly denials: readonly Denial[];
+  readonly backOffs: readonly (BackOff & { readonly key: string })[];
+  readonly ended: readonly EndedView[];
+  readonly capacity: {
+    readonly max: number;
+    readonly used: number;
+    readonly profiles: readonly {
+      readonly name: string;
+      readonly labels: readonly string[];
+      readonly used: number;
+      readonly max?: number;
+    }[];
+  };
+  /** What the last artefact audit found that belongs to no record and could not be removed yet. */
+  readonly leftovers: readonly { readonly kind: string; readonly name: string }[];
+  /** Records that could not be read and were put aside. */
+  readonly quarantined: readonly string[];
+};

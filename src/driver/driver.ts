@@ -1,0 +1,47 @@
+// Promises what the rest of the program may ask of a host: the port. Every verb is safe twice, rejects with a ControllerError (DRIVER_*,
+// HOST_EXHAUSTED), and touches only names with our mark (I6). One contract suite (test/contract) runs against every driver.
+
+import type { Handle, Machine, MachineId, Profile } from '../core/model.ts';
+
+/** What one machine is to be. `runtimeMaxMs` is the host's own fence behind the plan's clocks. */
+export type MachineSpec = {
+  readonly id: MachineId;
+  readonly slot: number;
+  readonly profile: Profile;
+  readonly runtimeMaxMs: number;
+};
+
+/** One job's credentials and what the runner inside must be told. `labels` are bare names. The token is a secret. */
+export type Assignment = {
+  readonly url: string;
+  readonly uuid: string;
+  readonly token: string;
+  /** '' = take any job that matches the labels (only rows older than Forgejo 15 have none). */
+  readonly handle: Handle;
+  readonly labels: readonly string[];
+};
+
+/** What is still on the host of a machine that should be gone, by kind. */
+export type Leftover = {
+  readonly kind: 'unit' | 'network-namespace' | 'interface' | 'directory' | 'mount' | 'exit-record' | 'machine';
+  readonly name: string;
+};
+
+export type Driver = {
+  /** Can this host run machines at all? Rejects with DRIVER_UNAVAILABLE, why, and the remedy. Also prepares what all machines share. */
+  check(): Promise<void>;
+  /** Every machine of ours, exited and half-removed ones included. Rejects rather than guess. */
+  list(): Promise<readonly Machine[]>;
+  /** Accepted by the supervisor; already there = success. The machine knows no secret and waits for its assignment. */
+  start(spec: MachineSpec): Promise<void>;
+  /** Credentials delivered; waits for a machine that is still starting until the signal aborts; already assigned = success. */
+  assign(id: MachineId, assignment: Assignment, signal: AbortSignal): Promise<void>;
+  /** Asked to end, killed after the grace; returns when the request is delivered; absent = success. */
+  stop(id: MachineId, graceMs: number): Promise<void>;
+  /** Afterwards no trace is left (checked again); absent = success. Kills what still runs. Rejects with what stayed. */
+  remove(id: MachineId): Promise<void>;
+  /** Everything with our mark that exists on the host, live machines' parts included: the artefact audit. */
+  artefacts(): Promise<readonly Leftover[]>;
+  /** Calls back soon after a machine ended; carries no meaning but "look". Returns how to stop watching. */
+  watch(wake: () => void): () => void;
+};
