@@ -1,0 +1,51 @@
+// Promises every name of ours, derived and never stored: which runner id a job gets, which registrations and machines bear our mark. What
+// does not match exactly is foreign and is never touched (I6).
+
+import { createHash } from 'node:crypto';
+import type { ForgeName, Job, MachineId, Policy, Registration, RunnerId } from './model.ts';
+
+const idPattern = /^[jw][0-9a-z]{10}$/;
+const controllerIdPattern = /^[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?$/;
+
+/** What tells one attempt of a job from every other: its handle, or id and attempt on rows that have none. */
+export function jobKeyOf(job: Pick<Job, 'id' | 'handle' | 'attempt'> & { readonly forge: ForgeName }): string {
+  return job.handle === '' ? `${job.forge}#${job.id}.${job.attempt}` : job.handle;
+}
+
+/** `j`, the last 7 digits of the job id, 3 base-36 characters hashed from controller, forge and attempt: readable, and the same every time. */
+export function runnerIdOf(controllerId: string, job: Pick<Job, 'id' | 'handle' | 'attempt'> & { readonly forge: ForgeName }): RunnerId {
+  const digits = String(job.id % 10_000_000).padStart(7, '0');
+  const digest = createHash('sha256')
+    .update(`${controllerId}\n${job.forge}\n${jobKeyOf(job)}`)
+    .digest();
+  const tail = (digest.readUInt32BE(0) % 36 ** 3).toString(36).padStart(3, '0');
+  return `j${digits}${tail}`;
+}
+
+/** True for ids of runners and machines that this program could have made. 11 characters, so `fr-<id>` fits Linux's 15. */
+export function isMachineId(text: string): text is MachineId {
+  return idPattern.test(text);
+}
+
+/** True for what may stand as a controller id: it becomes part of unit, namespace and table names. */
+export function isControllerId(text: string): boolean {
+  return controllerIdPattern.test(text);
+}
+
+/** The mark on our registrations. `hostKey` tells two hosts apart that were given the same controller id by mistake. */
+export function descriptionOf(controllerId: string, hostKey: string): string {
+  return `forgejo-runner-controller ${controllerId}@${hostKey}`;
+}
+
+/** Identity before deletion: name, description and ephemeral must all be ours. */
+export function isOurRegistration(registration: Registration, policy: Pick<Policy, 'description'>): boolean {
+  return registration.ephemeral && isMachineId(registration.name) && registration.description === policy.description;
+}
+
+/** True for a registration that another host made under our controller id: two controllers must not share one. */
+export function isNamesake(registration: Registration, policy: Pick<Policy, 'description' | 'controllerId'>): boolean {
+  return (
+    registration.description !== policy.description &&
+    registration.description.startsWith(`forgejo-runner-controller ${policy.controllerId}@`)
+  );
+}
