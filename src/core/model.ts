@@ -46,13 +46,12 @@ export type Runner = {
   /** Number of the subnet, uid range and interface that the machine holds. */
   readonly slot: number;
   readonly createdAt: number;
-  /** Failed tries of the step that is due, and when it may be tried again (0 = now). */
-  readonly attempts: number;
-  readonly retryAt: number;
   readonly credentials?: Credentials;
   readonly assignedAt?: number;
   /** When the forge was first seen to say that the job runs. */
   readonly pickedAt?: number;
+  /** When the forge said that the job runs while our runner was idle: somebody else took it. */
+  readonly missedAt?: number;
   readonly stop?: { readonly reason: StopReason; readonly at: number };
 };
 
@@ -64,6 +63,9 @@ export type StopReason =
   | 'job-gone' // the job left the forge's list: cancelled, or finished while the machine hangs on
   | 'start-failed' // creating it failed too often
   | 'operator';
+
+/** How a runner ended: by itself, by us, or with its machine. */
+export type EndReason = StopReason | 'finished' | 'machine-failed' | 'machine-lost';
 
 /** What the forge lists as a runner. */
 export type Registration = {
@@ -127,14 +129,26 @@ export type Reading<T> =
   | { readonly state: 'unknown'; readonly reason: string };
 
 /** A handle that is not tried again before `until`, because the machine made for it was not picked or could not be made. */
-export type BackOff = { readonly until: number; readonly count: number; readonly reason: StopReason; readonly repositoryId: number };
+export type BackOff = {
+  readonly until: number;
+  readonly count: number;
+  readonly reason: EndReason;
+  readonly forge: ForgeName;
+  readonly repositoryId: number;
+};
 
 /** How long a runner's job has been missing from good polls, in polls and since when. */
 export type Absence = { readonly polls: number; readonly since: number };
 
+/** A forge's answer, numbered: a job that was settled during or before this poll may still be in it and must not be started again. */
+export type JobList = { readonly jobs: readonly Job[]; readonly poll: number };
+
+/** A step that failed: how often, when it may be tried again, and what was said. */
+export type Retry = { readonly attempts: number; readonly at: number; readonly error: { readonly code: string; readonly message: string } };
+
 /** Everything plan may look at. */
 export type World = {
-  readonly jobs: ReadonlyMap<ForgeName, Reading<readonly Job[]>>;
+  readonly jobs: ReadonlyMap<ForgeName, Reading<JobList>>;
   /** Only read when maintenance is due; unknown otherwise. */
   readonly registrations: ReadonlyMap<ForgeName, Reading<readonly Registration[]>>;
   readonly machines: Reading<readonly Machine[]>;
@@ -144,6 +158,12 @@ export type World = {
   /** By jobKeyOf. */
   readonly backOffs: ReadonlyMap<string, BackOff>;
   readonly absences: ReadonlyMap<RunnerId, Absence>;
+  /** By jobKeyOf: the number of the forge's last poll when the runner of that job was finalized. */
+  readonly settled: ReadonlyMap<string, number>;
+  /** By the id of the action. */
+  readonly retries: ReadonlyMap<string, Retry>;
+  /** The slot that was given last; -1 before the first. */
+  readonly lastSlot: number;
 };
 
 /** What plan decides by; comes from the configuration and the operator. */
@@ -165,12 +185,12 @@ export type Policy = {
 export type Action =
   /** Make the record's world true: registered, machine up, credentials handed over. Also resumes a launch that was cut short. */
   | { readonly kind: 'launch'; readonly id: RunnerId; readonly runner: Runner }
-  /** Note on the record what was first seen: that the forge says the job runs. */
-  | { readonly kind: 'mark-picked'; readonly id: RunnerId; readonly runner: Runner }
+  /** Ask whether it is our runner that took the job, and note the answer on the record. */
+  | { readonly kind: 'confirm'; readonly id: RunnerId; readonly runner: Runner }
   /** Note the reason on the record, then ask the machine to end (re-issued until it does). */
   | { readonly kind: 'stop'; readonly id: RunnerId; readonly runner: Runner; readonly reason: StopReason; readonly graceMs: number }
   /** stop machine, remove machine, unregister, delete record. */
-  | { readonly kind: 'finalize'; readonly id: RunnerId; readonly runner: Runner; readonly exit?: MachineExit }
+  | { readonly kind: 'finalize'; readonly id: RunnerId; readonly runner: Runner; readonly reason: EndReason; readonly exit?: MachineExit }
   /** Remove a machine that has our mark and no record. */
   | { readonly kind: 'sweep-machine'; readonly id: MachineId }
   /** Remove a registration that has our mark and no record. */
@@ -187,10 +207,11 @@ export type Denial = {
     | 'repository-capacity'
     | 'back-off'
     | 'no-slot'
-    | 'host-unknown';
+    | 'host-unknown'
+    | 'id-taken';
   readonly sentence: string;
-  /** Place in the fair order among the waiting jobs, from 1. */
-  readonly position: number;
+  /** Place in the fair order among the jobs that could be started, from 1. */
+  readonly position?: number;
 };
 
 export type Plan = { readonly actions: readonly Action[]; readonly denials: readonly Denial[] };

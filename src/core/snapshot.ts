@@ -10,6 +10,9 @@ export type RunnerView = Omit<Runner, 'credentials'> & {
   readonly phase: Phase;
   readonly registrationId?: number;
   readonly machineState?: Machine['state'];
+  /** Failed tries of the step that is due, and when it is tried again. */
+  readonly attempts: number;
+  readonly retryAt: number;
   /** The last failure of the step that is due, for a person. */
   readonly lastError?: { readonly code: string; readonly message: string };
 };

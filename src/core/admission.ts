@@ -1,0 +1,180 @@
+// Promises who is started next, and for everybody else why not: fair between repositories, oldest first within one, never above a
+// capacity (I4), each waiting job answered by a launch or by a Denial with a sentence. Pure.
+
+import { serves, unmatchedSentenceOf } from './match.ts';
+import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
+import { nextSlot } from './subnets.ts';
+import type { Denial, Job, Plan, Policy, Profile, Runner, World } from './model.ts';
+
+type Candidate = { readonly job: Job; readonly key: string; readonly profiles: readonly Profile[] };
+
+/** Counts that grow while a plan is made, so that machines planned earlier in the same tick count too. */
+type Books = {
+  readonly ids: Set<string>;
+  readonly slots: Set<number>;
+  readonly perProfile: Map<string, number>;
+  readonly perRepository: Map<string, number>;
+  lastSlot: number;
+};
+
+/** Launches for this tick, and a denial for every other waiting job. `machines` must be known: unknown machines deny everything (I2). */
+export function admissionsOf(world: World, policy: Policy, now: number): Plan {
+  const denials: Denial[] = [];
+  const waiting = waitingJobsOf(world);
+  if (world.machines.state !== 'known') {
+    const sentence = `the host's machines cannot be listed (${world.machines.reason}), so nothing is started`;
+    return { actions: [], denials: waiting.map((job) => ({ job, reason: 'host-unknown', sentence })) };
+  }
+  const books = booksOf(world);
+  const matches = matcherOf(policy.profiles);
+  const eligible = waiting.flatMap((job) => eligibleOf(job, matches(job), world, policy, now, denials));
+  const launches = inFairOrder(eligible, books.perRepository).flatMap((candidate, index): Runner[] => {
+    const admitted = admit(candidate, books, policy, now);
+    if ('id' in admitted) return [admitted];
+    denials.push({ ...admitted, position: index + 1 });
+    return [];
+  });
+  return { actions: launches.map((runner) => ({ kind: 'launch', id: runner.id, runner })), denials };
+}
+
+/** Waiting jobs of every known list that nobody of ours serves yet, each attempt once even when two forge entries list it. */
+function waitingJobsOf(world: World): Job[] {
+  const taken = new Set(world.runners.map((runner) => jobKeyOf({ forge: runner.forge, ...runner.job })));
+  const jobs: Job[] = [];
+  for (const reading of world.jobs.values()) {
+    if (reading.state !== 'known') continue;
+    for (const job of reading.value.jobs) {
+      const key = jobKeyOf(job);
+      if (job.state !== 'waiting' || taken.has(key) || (world.settled.get(key) ?? -1) >= reading.value.poll) continue;
+      taken.add(key);
+      jobs.push(job);
+    }
+  }
+  return jobs;
+}
+
+type Match = { readonly profiles: readonly Profile[]; readonly unmatched?: string };
+
+/** Matching remembered by label set: ten thousand waiting jobs have a handful of them. */
+function matcherOf(profiles: readonly Profile[]): (job: Job) => Match {
+  const known = new Map<string, Match>();
+  return (job) => {
+    const signature = job.labels.join('\n');
+    let match = known.get(signature);
+    if (match === undefined) {
+      const serving = profiles.filter((profile) => serves(profile, job));
+      match = serving.length > 0 ? { profiles: serving } : { profiles: [], unmatched: unmatchedSentenceOf(job, profiles) };
+      known.set(signature, match);
+    }
+    return match;
+  };
+}
+
+function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, policy: Policy, now: number, denials: Denial[]): Candidate[] {
+  const key = jobKeyOf(job);
+  const deny = (reason: Denial['reason'], sentence: string): Candidate[] => {
+    denials.push({ job, reason, sentence });
+    return [];
+  };
+  if (unmatched !== undefined) return deny('unmatched', unmatched);
+  if (policy.draining) return deny('draining', 'the controller is draining: it finishes what runs and starts nothing');
+  const backOff = world.backOffs.get(key);
+  if (backOff !== undefined && backOff.until > now) {
+    const seconds = Math.ceil((backOff.until - now) / 1000);
+    const why =
+      backOff.reason === 'unpicked'
+        ? 'Forgejo did not hand it to the machine that waited for it (a concurrency group, most often)'
+        : `its last machine ended with ${backOff.reason}`;
+    return deny('back-off', `${why}; next try in ${seconds} s (try ${backOff.count + 1})`);
+  }
+  return [{ job, key, profiles }];
+}
+
+function booksOf(world: World): Books {
+  const machines = world.machines.state === 'known' ? world.machines.value : [];
+  const books: Books = {
+    ids: new Set([...world.inFlight].filter(isMachineId)),
+    slots: new Set(),
+    perProfile: new Map(),
+    perRepository: new Map(),
+    lastSlot: world.lastSlot,
+  };
+  const recorded = new Set<string>();
+  for (const runner of world.runners) {
+    books.ids.add(runner.id);
+    recorded.add(runner.machine);
+    books.slots.add(runner.slot);
+    add(books.perProfile, runner.profile);
+    add(books.perRepository, repositoryKeyOf(runner.forge, runner.job.repositoryId));
+  }
+  for (const machine of machines) {
+    books.slots.add(machine.slot);
+    if (!recorded.has(machine.id)) books.ids.add(machine.id);
+  }
+  return books;
+}
+
+/** The place of a job is the number of machines its repository would hold before it; ties go to the older job. */
+function inFairOrder(candidates: readonly Candidate[], held: ReadonlyMap<string, number>): Candidate[] {
+  const rank = new Map(held);
+  return candidates
+    .toSorted((a, b) => a.job.id - b.job.id)
+    .map((candidate) => {
+      const key = repositoryKeyOf(candidate.job.forge, candidate.job.repositoryId);
+      const place = rank.get(key) ?? 0;
+      rank.set(key, place + 1);
+      return { candidate, place };
+    })
+    .toSorted((a, b) => a.place - b.place || a.candidate.job.id - b.candidate.job.id)
+    .map(({ candidate }) => candidate);
+}
+
+function admit(candidate: Candidate, books: Books, policy: Policy, now: number): Runner | Omit<Denial, 'position'> {
+  const { job, profiles } = candidate;
+  if (books.ids.size >= policy.maxConcurrent) {
+    return { job, reason: 'capacity', sentence: `all ${policy.maxConcurrent} machines are in use (maxConcurrent)` };
+  }
+  const repository = repositoryKeyOf(job.forge, job.repositoryId);
+  if (policy.maxPerRepository !== undefined && (books.perRepository.get(repository) ?? 0) >= policy.maxPerRepository) {
+    return {
+      job,
+      reason: 'repository-capacity',
+      sentence: `its repository already has ${policy.maxPerRepository} machines (maxPerRepository)`,
+    };
+  }
+  const profile = profiles.find((each) => each.max === undefined || (books.perProfile.get(each.name) ?? 0) < each.max);
+  if (profile === undefined) {
+    const names = profiles.map((each) => `\`${each.name}\` (max ${each.max})`).join(', ');
+    return { job, reason: 'profile-capacity', sentence: `every profile that serves it is full: ${names}` };
+  }
+  const id = runnerIdOf(policy.controllerId, job);
+  if (books.ids.has(id))
+    return { job, reason: 'id-taken', sentence: `its runner id ${id} is still held by another job; it is next when that one is gone` };
+  const slot = nextSlot(books.slots, policy.slots, books.lastSlot);
+  if (slot === undefined) {
+    return { job, reason: 'no-slot', sentence: `all ${policy.slots} subnets of the pool are in use or not yet seen gone (network.pool)` };
+  }
+  books.ids.add(id);
+  books.slots.add(slot);
+  books.lastSlot = slot;
+  add(books.perProfile, profile.name);
+  add(books.perRepository, repository);
+  const { handle, attempt, repositoryId, name, labels } = job;
+  return {
+    id,
+    forge: job.forge,
+    job: { id: job.id, handle, attempt, repositoryId, name, labels },
+    profile: profile.name,
+    machine: id,
+    slot,
+    createdAt: now,
+  };
+}
+
+export function repositoryKeyOf(forge: string, repositoryId: number): string {
+  return `${forge}/${repositoryId}`;
+}
+
+function add(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}

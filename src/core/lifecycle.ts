@@ -1,0 +1,125 @@
+// Promises the next step of one runner: pure, at most one action, computed from stored facts and `now` alone (I5). A machine that works is
+// stopped only for its deadline, its cancel or an operator (I9), and nothing destructive rests on a failed read (I2).
+
+import { jobKeyOf } from './naming.ts';
+import type { Absence, Action, EndReason, Job, JobList, Machine, Policy, Profile, Reading, Runner, StopReason, World } from './model.ts';
+import type { Phase } from './snapshot.ts';
+
+/** How often a job must be missing from good polls before its machine is asked to end: one poll may have raced with the job's start. */
+const pollsUntilGone = 2;
+/** What a stop may take beyond its grace before the machine is removed by force. */
+const forceAfterMs = 10_000;
+
+/** The job of a runner as the forge lists it now. `unknown`: not read. `absent`: a good list without it. */
+export type JobSighting =
+  | { readonly state: 'unknown' }
+  | { readonly state: 'absent' }
+  | { readonly state: 'waiting' | 'running'; readonly job: Job };
+
+export function sightingOf(runner: Runner, reading: Reading<JobList> | undefined, index?: ReadonlyMap<string, Job>): JobSighting {
+  if (reading?.state !== 'known') return { state: 'unknown' };
+  const key = jobKeyOf({ forge: runner.forge, ...runner.job });
+  const job = index === undefined ? reading.value.jobs.find((each) => jobKeyOf(each) === key) : index.get(key);
+  return job === undefined ? { state: 'absent' } : { state: job.state, job };
+}
+
+/** Where a runner is in its life. */
+export function phaseOf(runner: Runner, machine: Machine | undefined): Phase {
+  if (machine?.state === 'exited') return 'finalizing';
+  if (runner.stop !== undefined) return 'stopping';
+  if (runner.assignedAt === undefined && machine?.state !== 'running') return 'launching';
+  return runner.pickedAt === undefined ? 'waiting-for-job' : 'busy';
+}
+
+/** How a machine's own end is to be called. */
+export function endReasonOf(runner: Runner, machine: Machine): EndReason {
+  if (runner.stop !== undefined) return runner.stop.reason;
+  const exit = machine.exit;
+  if (exit === undefined || exit.result === 'lost') return 'machine-lost';
+  if (exit.result === 'timeout') return 'job-timeout';
+  return exit.result === 'success' ? 'finished' : 'machine-failed';
+}
+
+type Facts = {
+  readonly runner: Runner;
+  readonly machine: Machine | undefined;
+  readonly job: JobSighting;
+  readonly absence: Absence | undefined;
+  readonly profile: Profile;
+  readonly policy: Policy;
+  readonly now: number;
+};
+
+/**
+ * The one action that is due for a runner, if any. The caller has made sure that no action of this id is under way and that the machines
+ * are known.
+ */
+export function stepOf(
+  runner: Runner,
+  machine: Machine | undefined,
+  world: World,
+  policy: Policy,
+  now: number,
+  job: JobSighting,
+): Action | undefined {
+  const retry = world.retries.get(runner.id);
+  if (retry !== undefined && retry.at > now) return undefined;
+  const profile = profileOf(runner, policy);
+  const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile, policy, now };
+  if (machine?.state === 'exited') {
+    const exit = machine.exit === undefined ? {} : { exit: machine.exit };
+    return { kind: 'finalize', id: runner.id, runner, reason: endReasonOf(runner, machine), ...exit };
+  }
+  if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
+  if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
+  if (machine?.state === 'running') return stepOfAssigned(facts, runner.assignedAt ?? machine.startedAt);
+  return stepOfLaunching(facts, retry?.attempts ?? 0);
+}
+
+/** The profile a runner was made with; one that has left the configuration keeps the clocks of the first profile. */
+export function profileOf(runner: Pick<Runner, 'profile'>, policy: Policy): Profile {
+  const profile = policy.profiles.find((each) => each.name === runner.profile) ?? policy.profiles[0];
+  if (profile === undefined) throw new Error('a policy without profiles: the configuration must refuse it');
+  return profile;
+}
+
+function finalize(runner: Runner, reason: EndReason): Action {
+  return { kind: 'finalize', id: runner.id, runner, reason };
+}
+
+function stop(facts: Facts, reason: StopReason): Action {
+  return { kind: 'stop', id: facts.runner.id, runner: facts.runner, reason, graceMs: facts.profile.timeouts.stopMs };
+}
+
+/** A stop that was recorded may never have been delivered: it is asked again until the grace is over, then the machine is removed. */
+function stepOfStopping(facts: Facts, stopping: NonNullable<Runner['stop']>): Action {
+  const { runner, machine, profile, now } = facts;
+  if (machine === undefined) return finalize(runner, stopping.reason);
+  if (now - stopping.at > profile.timeouts.stopMs + forceAfterMs) return finalize(runner, stopping.reason);
+  return stop(facts, stopping.reason);
+}
+
+/** Not assigned yet: nothing of the job is inside, so the machine can simply be taken away. */
+function stepOfLaunching(facts: Facts, attempts: number): Action {
+  const { runner, job, absence, profile, now } = facts;
+  const gone = job.state === 'absent' && (absence?.polls ?? 0) >= pollsUntilGone;
+  if (gone || job.state === 'running') return finalize(runner, 'job-gone');
+  if (now - runner.createdAt > profile.timeouts.startMs) return finalize(runner, attempts > 0 ? 'start-failed' : 'start-timeout');
+  return { kind: 'launch', id: runner.id, runner };
+}
+
+/** Assigned: the job may be inside. Three clocks and one cancel, in the order of what is certain. */
+function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
+  const { runner, job, absence, profile, policy, now } = facts;
+  if (now - (runner.pickedAt ?? assignedAt) > profile.timeouts.jobMs) return stop(facts, 'job-timeout');
+  if (job.state === 'absent') {
+    const grace = runner.pickedAt === undefined ? 0 : policy.goneGraceMs;
+    const gone = absence !== undefined && absence.polls >= pollsUntilGone && now - absence.since >= grace;
+    return gone ? stop(facts, 'job-gone') : undefined;
+  }
+  if (runner.pickedAt !== undefined) return undefined;
+  const overdue = now - assignedAt > profile.timeouts.pickMs;
+  if (job.state === 'waiting' && overdue) return stop(facts, 'unpicked');
+  if (job.state !== 'running') return undefined;
+  return runner.missedAt !== undefined && overdue ? stop(facts, 'unpicked') : { kind: 'confirm', id: runner.id, runner };
+}

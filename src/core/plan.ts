@@ -1,0 +1,63 @@
+// Promises the whole decision of a tick as data: pure, at most one action per id, none for ids with an action under way (I3). Printing it
+// is a free dry run.
+
+import { admissionsOf } from './admission.ts';
+import { sightingOf, stepOf } from './lifecycle.ts';
+import { isMachineId, isOurRegistration, jobKeyOf } from './naming.ts';
+import type { Action, Job, Machine, Plan, Policy, World } from './model.ts';
+
+/** What to do now, and for every waiting job that is not started, why. Ends and sweeps come before launches. */
+export function plan(world: World, policy: Policy, now: number): Plan {
+  const admissions = admissionsOf(world, policy, now);
+  const actions = [...stepsOf(world, policy, now), ...machineSweepsOf(world, now), ...registrationSweepsOf(world, policy, now)];
+  return { actions: [...actions, ...admissions.actions].filter((action) => !world.inFlight.has(action.id)), denials: admissions.denials };
+}
+
+/** Each forge's jobs by key, so that many runners do not each walk a long list. */
+function indexesOf(world: World): Map<string, ReadonlyMap<string, Job>> {
+  const indexes = new Map<string, ReadonlyMap<string, Job>>();
+  if (world.runners.length === 0) return indexes;
+  for (const [forge, reading] of world.jobs) {
+    if (reading.state === 'known') indexes.set(forge, new Map(reading.value.jobs.map((job) => [jobKeyOf(job), job])));
+  }
+  return indexes;
+}
+
+function stepsOf(world: World, policy: Policy, now: number): Action[] {
+  if (world.machines.state !== 'known') return [];
+  const machines = new Map<string, Machine>(world.machines.value.map((machine) => [machine.id, machine]));
+  const indexes = indexesOf(world);
+  return world.runners.flatMap((runner) => {
+    if (world.inFlight.has(runner.id)) return [];
+    const sighting = sightingOf(runner, world.jobs.get(runner.forge), indexes.get(runner.forge));
+    const action = stepOf(runner, machines.get(runner.machine), world, policy, now, sighting);
+    return action === undefined ? [] : [action];
+  });
+}
+
+/** Machines with our mark that no record speaks of. */
+function machineSweepsOf(world: World, now: number): Action[] {
+  if (world.machines.state !== 'known') return [];
+  const recorded = new Set(world.runners.map((runner) => runner.machine));
+  return world.machines.value
+    .filter(({ id }) => isMachineId(id) && !recorded.has(id) && (world.retries.get(id)?.at ?? 0) <= now)
+    .map(({ id }) => ({ kind: 'sweep-machine', id }));
+}
+
+/** Registrations with our mark that no record speaks of; one whose record has no credentials yet belongs to a launch that will look itself. */
+function registrationSweepsOf(world: World, policy: Policy, now: number): Action[] {
+  const byId = new Map(world.runners.map((runner) => [runner.id, runner]));
+  const actions: Action[] = [];
+  for (const [forge, reading] of world.registrations) {
+    if (reading.state !== 'known') continue;
+    for (const registration of reading.value) {
+      if (!isOurRegistration(registration, policy) || world.inFlight.has(registration.name)) continue;
+      const owner = byId.get(registration.name);
+      if (owner !== undefined && owner.forge === forge && (owner.credentials === undefined || owner.credentials.id === registration.id))
+        continue;
+      const id = `${forge}/${registration.id}`;
+      if ((world.retries.get(id)?.at ?? 0) <= now) actions.push({ kind: 'sweep-registration', id, forge, registration });
+    }
+  }
+  return actions;
+}

@@ -1,0 +1,128 @@
+// Promises one picture of the whole world for a tick. Ids of actions under way are taken first, so that what ends while we look is left
+// alone; a source that fails is `unknown` with its reason, never empty (I2). One of the four places that catch.
+
+import type { Clock } from '../clock.ts';
+import { jobKeyOf } from '../core/naming.ts';
+import type { Absence, ForgeName, JobList, Machine, Reading, Registration, Runner, RunnerId, World } from '../core/model.ts';
+import type { Driver } from '../driver/driver.ts';
+import { isControllerError } from '../errors.ts';
+import type { Forge } from '../forge/forge.ts';
+import type { Poller } from './poller.ts';
+
+/** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
+export type Memory = Pick<World, 'backOffs' | 'settled' | 'retries' | 'lastSlot'> & { readonly runners: readonly Runner[] };
+
+export type Sources = {
+  readonly forges: readonly Forge[];
+  readonly pollers: ReadonlyMap<ForgeName, Poller>;
+  readonly driver: Driver;
+  readonly clock: Clock;
+};
+
+/** Reads everything that is due, all sources at once. `inFlight` must have been taken before the call. */
+export async function observe(
+  sources: Sources,
+  inFlight: ReadonlySet<RunnerId>,
+  memory: () => Memory,
+  absences: ReadonlyMap<RunnerId, Absence>,
+  maintenance: boolean,
+  signal: AbortSignal,
+): Promise<World> {
+  const machines = readMachines(sources);
+  const jobs = Promise.all(
+    sources.forges.map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [forge.name, await readJobs(sources, forge, signal)]),
+  );
+  const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
+  const [machinesRead, jobsRead, registrationsRead] = await Promise.all([machines, jobs, registrations]);
+  const { runners, backOffs, settled, retries, lastSlot } = memory();
+  return {
+    jobs: new Map(jobsRead),
+    registrations: new Map(registrationsRead),
+    machines: machinesRead,
+    runners,
+    inFlight,
+    backOffs,
+    absences,
+    settled,
+    retries,
+    lastSlot,
+  };
+}
+
+async function readMachines({ driver, clock }: Sources): Promise<Reading<readonly Machine[]>> {
+  const at = clock.now();
+  try {
+    return { state: 'known', value: await driver.list(), at };
+  } catch (error) {
+    return unknown(error);
+  }
+}
+
+async function readJobs({ pollers, clock }: Sources, forge: Forge, signal: AbortSignal): Promise<Reading<JobList>> {
+  const poller = pollers.get(forge.name);
+  if (poller === undefined) throw new Error(`no poller for forge ${forge.name}`);
+  if (!poller.due(clock.now())) return poller.last();
+  const poll = poller.begin();
+  const at = clock.now();
+  try {
+    const jobs = await forge.jobs(signal);
+    return poller.succeeded({ jobs, poll }, at, clock.now());
+  } catch (error) {
+    if (!isControllerError(error)) throw error;
+    return poller.failed(error, clock.now());
+  }
+}
+
+async function readAllRegistrations(
+  { forges, clock }: Sources,
+  signal: AbortSignal,
+): Promise<[ForgeName, Reading<readonly Registration[]>][]> {
+  return Promise.all(
+    forges.map(async (forge): Promise<[ForgeName, Reading<readonly Registration[]>]> => {
+      const at = clock.now();
+      try {
+        return [forge.name, { state: 'known', value: await forge.registrations(signal), at }];
+      } catch (error) {
+        return [forge.name, unknown(error)];
+      }
+    }),
+  );
+}
+
+/** Only the world's doing makes a reading unknown; a bug goes up and ends the process. */
+function unknown(error: unknown): { readonly state: 'unknown'; readonly reason: string } {
+  if (!isControllerError(error)) throw error;
+  return { state: 'unknown', reason: `${error.code}: ${error.message}` };
+}
+
+/**
+ * Counts, for every runner, good polls in a row without its job. Only polls that began after the runner was made count, and a poll counts
+ * once however often a tick looks at it.
+ */
+export function absencesAfter(
+  previous: ReadonlyMap<RunnerId, Absence & { readonly poll: number }>,
+  world: World,
+  now: number,
+): Map<RunnerId, Absence & { readonly poll: number }> {
+  const present = new Map<ForgeName, ReadonlySet<string>>();
+  for (const [forge, reading] of world.jobs) {
+    if (reading.state === 'known' && world.runners.length > 0) present.set(forge, new Set(reading.value.jobs.map(jobKeyOf)));
+  }
+  const next = new Map<RunnerId, Absence & { readonly poll: number }>();
+  for (const runner of world.runners) {
+    const before = previous.get(runner.id);
+    const reading = world.jobs.get(runner.forge);
+    if (reading?.state !== 'known' || reading.at < runner.createdAt) {
+      if (before !== undefined) next.set(runner.id, before);
+      continue;
+    }
+    if (present.get(runner.forge)?.has(jobKeyOf({ forge: runner.forge, ...runner.job })) === true) continue;
+    if (before === undefined) next.set(runner.id, { polls: 1, since: now, poll: reading.value.poll });
+    else
+      next.set(
+        runner.id,
+        reading.value.poll > before.poll ? { polls: before.polls + 1, since: before.since, poll: reading.value.poll } : before,
+      );
+  }
+  return next;
+}

@@ -1,0 +1,89 @@
+// Promises when a forge is asked next and what it answered last. The cadence follows activity and cost: quick after something happened,
+// never more than a twentieth of the server's time, slower and slower while it does not answer. Pure but for what it remembers.
+
+import type { JobList, Reading } from '../core/model.ts';
+import { isControllerError, type ControllerError } from '../errors.ts';
+
+/** After anything happened, this interval for this long. */
+const busyIntervalMs = 500;
+const busyForMs = 60_000;
+/** A reply may cost at most one twentieth of the interval. */
+const costFactor = 20;
+const errorCapMs = 30_000;
+/** The stock runner's own rule for codeberg.org: a shared server. */
+const sharedServers = new Map([['codeberg.org', 30_000]]);
+
+export type Poller = {
+  /** True when the forge should be asked now. */
+  due(now: number): boolean;
+  /** Epoch ms of the next poll. */
+  nextAt(): number;
+  /** Numbers a poll that begins now. */
+  begin(): number;
+  /** The number of the last poll that began. */
+  count(): number;
+  succeeded(list: JobList, startedAt: number, now: number): Reading<JobList>;
+  failed(error: ControllerError, now: number): Reading<JobList>;
+  /** The last answer; unknown before the first and after a failure. */
+  last(): Reading<JobList>;
+  /** Something happened: poll quickly for a while. */
+  stir(now: number): void;
+  /** Ask at the next tick. */
+  hurry(): void;
+  status(): PollStatus;
+};
+
+export type PollStatus = {
+  readonly lastGoodPollAt?: number;
+  readonly lastPollMs?: number;
+  readonly error?: { readonly code: string; readonly message: string; readonly since: number };
+};
+
+/** `random` gives 0..1 and spreads retries of many controllers. */
+export function createPoller(url: string, quietIntervalMs: number, random: () => number): Poller {
+  const floorMs = sharedServers.get(new URL(url).hostname) ?? 0;
+  let nextAt = 0;
+  let polls = 0;
+  let stirredAt = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  let last: Reading<JobList> = { state: 'unknown', reason: 'not asked yet' };
+  let status: PollStatus = {};
+
+  const intervalAt = (now: number): number => {
+    const wanted = now - stirredAt < busyForMs ? Math.min(busyIntervalMs, quietIntervalMs) : quietIntervalMs;
+    return Math.max(wanted, costFactor * (status.lastPollMs ?? 0), floorMs);
+  };
+
+  return {
+    due: (now) => now >= nextAt,
+    nextAt: () => nextAt,
+    begin: () => (polls += 1),
+    count: () => polls,
+    last: () => last,
+    status: () => status,
+    hurry() {
+      if (failures === 0) nextAt = 0;
+    },
+    stir(now) {
+      stirredAt = now;
+      if (failures === 0 && last.state === 'known') nextAt = Math.min(nextAt, last.at + intervalAt(now));
+    },
+    succeeded(list, startedAt, now) {
+      failures = 0;
+      status = { lastGoodPollAt: now, lastPollMs: now - startedAt };
+      last = { state: 'known', value: list, at: startedAt };
+      nextAt = startedAt + intervalAt(now);
+      return last;
+    },
+    failed(error, now) {
+      failures += 1;
+      const since = status.error?.since ?? now;
+      status = { ...status, error: { code: error.code, message: error.message, since } };
+      last = { state: 'unknown', reason: `${error.code}: ${error.message}` };
+      const asked = isControllerError(error, 'FORGE_THROTTLED') ? Number(error.details['retryAfterMs'] ?? 0) : 0;
+      const backOffMs = Math.min(errorCapMs, Math.max(intervalAt(now), 500 * 2 ** Math.min(failures, 10))) * (0.75 + random() / 2);
+      nextAt = now + Math.max(asked, backOffMs);
+      return last;
+    },
+  };
+}
