@@ -1,0 +1,30 @@
+// Promises dist/forgejo-runner-controller.js: the whole program in one file (what is seldom needed in chunks beside it), runnable by Node 24
+// with no node_modules. The version is written in from package.json.
+
+import { readFileSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { version: string };
+
+// Packages written as CommonJS ask for node's own modules with require, which an ES module does not have.
+const banner = "import { createRequire as frcCreateRequire } from 'node:module'; const require = frcCreateRequire(import.meta.url);";
+
+rmSync(at('dist'), { recursive: true, force: true });
+await build({
+  absWorkingDir: at(''),
+  entryPoints: { 'forgejo-runner-controller': 'src/main.ts' },
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  sourcemap: 'external',
+  legalComments: 'none',
+  chunkNames: 'chunks/[name]-[hash]',
+  banner: { js: banner },
+  define: { FRC_VERSION: JSON.stringify(version) },
+  logLevel: 'warning',
+});
