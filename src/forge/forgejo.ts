@@ -1,0 +1,222 @@
+// Promises the Forge port over Forgejo's REST API (15 or newer): one scope of one server. Reads may be repeated, a registration is asked
+// for exactly once and believed only after it was read back. Whatever the server answers, a call ends in a checked value or a
+// ControllerError (FORGE_*), and neither the token nor the answer to a registration is ever in it or in the log.
+
+import type { Clock } from '../clock.ts';
+import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/model.ts';
+import { ControllerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Forge, ForgeVersion } from './forge.ts';
+import { createHttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
+import { type Asked, detailsOf, notJsonOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
+import {
+  jsonOf,
+  type Parsed,
+  parseCredentials,
+  parseJobs,
+  parseRegistration,
+  parseRegistrations,
+  parseVersionText,
+  refusalMessageOf,
+  registrationBodyOf,
+  versionOf,
+} from './forgejo-wire.ts';
+import { createTokenFile } from './token-file.ts';
+
+export type ForgejoOptions = {
+  readonly name: ForgeName;
+  /** Root of the server as the controller reaches it; a sub-path is fine. */
+  readonly url: string;
+  readonly instanceUrl: string;
+  readonly scope: Scope;
+  readonly tokenFile: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 <= random() < 1; for the pauses between tries. */
+  readonly random?: () => number;
+  readonly limits?: Partial<HttpLimits>;
+};
+
+/** Lists may be long (10,000 jobs are 2 MB); nothing else is. */
+const listBytes = 64 * 1024 * 1024;
+const otherBytes = 1024 * 1024;
+/** The server's own upper bound for a page. */
+const pageSize = 50;
+/** How often a list whose rows move while it is paged is gone through before giving up. */
+const passes = 3;
+/** More than any real list has; a server that miscounts must not keep us for ever. */
+const maxPages = 1000;
+
+type Call = {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: string;
+  readonly maxBytes?: number;
+  readonly signal: AbortSignal | undefined;
+};
+type Answer = { readonly asked: Asked; readonly reply: HttpReply };
+type Ask = (call: Call) => Promise<Answer>;
+
+export function createForgejo(options: ForgejoOptions): Forge {
+  const { ask, close } = createAsk(options);
+  const runners = `/api/v1${pathOf(options.scope)}/actions/runners`;
+
+  async function jobs(signal?: AbortSignal): Promise<readonly Job[]> {
+    // No `labels` parameter: since Forgejo 14 that means all, and one poll serves every profile.
+    const answer = await ask({ method: 'GET', path: `${runners}/jobs`, maxBytes: listBytes, signal });
+    return valueOf(answer, 200, (json) => parseJobs(options.name, json));
+  }
+
+  /** Is the scope there and readable? Tells "no such runner" from "no such repository", which answer alike. */
+  async function probe(signal: AbortSignal | undefined): Promise<void> {
+    const answer = await ask({ method: 'GET', path: `${runners}?page=1&limit=1`, maxBytes: listBytes, signal });
+    valueOf(answer, 200, parseRegistrations);
+  }
+
+  async function check(signal?: AbortSignal): Promise<ForgeVersion> {
+    const answer = await ask({ method: 'GET', path: '/api/v1/version', signal });
+    const text = valueOf(answer, 200, parseVersionText);
+    const version = versionOf(text);
+    if (version !== undefined && version.major < oldestMajor) throw tooOldOf(answer.asked, text);
+    await probe(signal);
+    await jobs(signal);
+    // An odd build that knows these routes and lists handles is at least the oldest that has them.
+    return version ?? { major: oldestMajor, minor: 0, patch: 0, text };
+  }
+
+  async function registration(id: number, signal?: AbortSignal): Promise<Registration | undefined> {
+    const answer = await ask({ method: 'GET', path: `${runners}/${id}`, signal });
+    if (!isAbsent(answer.reply)) return valueOf(answer, 200, parseRegistration);
+    await probe(signal);
+    return undefined;
+  }
+
+  async function unregister(id: number, signal?: AbortSignal): Promise<void> {
+    const { asked, reply } = await ask({ method: 'DELETE', path: `${runners}/${id}`, signal });
+    // The 404 of a repository that is gone counts too, else its runners could never be finalized; a sweep finds what should come back.
+    if (reply.status !== 204 && !isAbsent(reply)) throw refusalOf(asked, reply);
+  }
+
+  async function register(name: string, description: string, signal?: AbortSignal): Promise<Credentials> {
+    const answer = await ask({ method: 'POST', path: runners, body: registrationBodyOf(name, description), signal });
+    const credentials = valueOf(answer, 201, parseCredentials);
+    try {
+      const read = await ask({ method: 'GET', path: `${runners}/${credentials.id}`, signal });
+      const seen = valueOf(read, 200, parseRegistration);
+      const wrong = differenceOf(seen, credentials, name, description);
+      if (wrong !== undefined) throw unreadableOf(read.asked, read.reply, wrong);
+    } catch (error) {
+      throw await withdrawn(error, credentials.id, unregister);
+    }
+    return credentials;
+  }
+
+  return {
+    name: options.name,
+    scope: options.scope,
+    instanceUrl: options.instanceUrl,
+    check,
+    jobs,
+    registrations: (signal) => listAll(ask, runners, signal),
+    registration,
+    register,
+    unregister,
+    close,
+  };
+}
+
+/** One authorized exchange; the token is looked up anew for each. */
+function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly close: () => Promise<void> } {
+  const { name: forge, scope, log } = options;
+  const tokenFile = createTokenFile({ forge, path: options.tokenFile, log });
+  const http = createHttpClient({
+    baseUrl: options.url,
+    clock: options.clock,
+    random: options.random ?? Math.random,
+    limits: options.limits,
+    onRetry: (error, pauseMs) =>
+      log.debug('retry', { forge, code: error.code, ...error.details, pauseMs: Math.round(pauseMs) }, error.message),
+  });
+  const ask: Ask = async ({ method, path, body, maxBytes = otherBytes, signal }) => {
+    const token = await tokenFile.read();
+    const headers = { authorization: `token ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const reply = await http.send({ method, path, headers, maxBytes, signal, ...(body === undefined ? {} : { body }) });
+    if (reply.status === 401) tokenFile.forget();
+    return { asked: { forge, scope, method, path, token }, reply };
+  };
+  return { ask, close: () => http.close() };
+}
+
+function pathOf(scope: Scope): string {
+  if (scope.kind === 'repository') return `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
+  if (scope.kind === 'organization') return `/orgs/${encodeURIComponent(scope.name)}`;
+  return scope.kind === 'user' ? '/user' : '/admin';
+}
+
+/** The checked body of an answer that must have this very status. */
+function valueOf<T>({ asked, reply }: Answer, status: 200 | 201, parse: (json: unknown) => Parsed<T>): T {
+  if (reply.status !== status) throw refusalOf(asked, reply);
+  const json = jsonOf(reply.text);
+  if (json === undefined) throw notJsonOf(asked, reply);
+  const parsed = parse(json);
+  if (!parsed.ok) throw unreadableOf(asked, reply, parsed.problem);
+  return parsed.value;
+}
+
+/** Forgejo's own "not there"; a 404 without its message comes from a proxy or an older server and says nothing. */
+function isAbsent(reply: HttpReply): boolean {
+  return reply.status === 404 && refusalMessageOf(reply.text) !== undefined;
+}
+
+/** What is wrong with a new registration as read back. Without name and description no later sweep would know it for ours. */
+function differenceOf(seen: Registration, made: Credentials, name: string, description: string): string | undefined {
+  if (!seen.ephemeral) return 'the new registration is not ephemeral, so it could run a second job (Forgejo 15 or newer is needed)';
+  if (seen.id !== made.id || seen.uuid !== made.uuid) return 'the new registration was read back as another one';
+  if (seen.name !== name) return 'the new registration was read back under another name';
+  if (seen.description !== description) return 'the new registration was read back with another description';
+  return undefined;
+}
+
+/** Takes a registration back that cannot be trusted, and gives the error to throw. Not under the caller's signal: it may have fired. */
+async function withdrawn(reason: unknown, id: number, unregister: (id: number) => Promise<void>): Promise<unknown> {
+  try {
+    await unregister(id);
+    return reason;
+  } catch (error) {
+    if (!(error instanceof ControllerError) || !(reason instanceof ControllerError)) return error;
+    const message = `${reason.message} The registration ${id} could not be deleted either: ${error.message}`;
+    return new ControllerError(reason.code, message, { cause: reason, details: { ...reason.details, registrationId: id } });
+  }
+}
+
+/**
+ * Every registration. Asked without `page` Forgejo sends all at once; what answers with fewer than X-Total-Count is paged instead. Pages are
+ * ordered by last contact, so rows move between them: they are gathered by id, over several passes, until none is missing.
+ */
+async function listAll(ask: Ask, runners: string, signal: AbortSignal | undefined): Promise<readonly Registration[]> {
+  const read = async (query: string) => {
+    const answer = await ask({ method: 'GET', path: `${runners}${query}`, maxBytes: listBytes, signal });
+    return { answer, rows: valueOf(answer, 200, parseRegistrations), total: totalOf(answer.reply) };
+  };
+  const whole = await read('');
+  const found = new Map(whole.rows.map((row) => [row.id, row]));
+  let { answer, total } = whole;
+  for (let pass = 1; pass <= passes && found.size < total; pass += 1) {
+    let last = maxPages;
+    for (let page = 1; page <= last && found.size < total; page += 1) {
+      const part = await read(`?page=${page}&limit=${pageSize}`);
+      for (const row of part.rows) found.set(row.id, row);
+      ({ answer, total } = part);
+      // The size of a page is the server's choice; the first one shows it.
+      if (page === 1) last = Math.min(maxPages, Math.ceil(total / part.rows.length));
+    }
+  }
+  if (found.size >= total) return [...found.values()].toSorted((a, b) => a.id - b.id);
+  const message = `Forgejo "${answer.asked.forge}" lists ${total} runners but showed ${found.size} of them in ${passes} passes: the list is not complete.`;
+  throw new ControllerError('FORGE_UNREACHABLE', message, { details: { ...detailsOf(answer.asked), total, found: found.size } });
+}
+
+function totalOf(reply: HttpReply): number {
+  const text = reply.headers.get('x-total-count') ?? '';
+  return /^\d{1,9}$/.test(text) ? Number(text) : 0;
+}

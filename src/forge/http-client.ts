@@ -1,0 +1,228 @@
+// Promises one HTTP exchange with one server, within bounds: time-outs for connecting, headers, body and the whole call, a cap on the body,
+// no redirects, few retries and only of reads. Rejects with ControllerError alone; knows nothing of Forgejo, and its errors never hold a
+// request header or a body.
+
+import { Pool } from 'undici';
+import type { Clock } from '../clock.ts';
+import { ControllerError } from '../errors.ts';
+
+export type HttpCall = {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Path and query below the base URL; starts with a slash. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** A larger successful body rejects with FORGE_INCOMPATIBLE; that of a refusal is cut. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** An answer that is neither a redirect, a 429 nor a 502..504: those reject. Header names are lower-case. */
+export type HttpReply = { readonly status: number; readonly headers: ReadonlyMap<string, string>; readonly text: string };
+
+export type HttpLimits = {
+  readonly connectMs: number;
+  readonly headersMs: number;
+  /** Longest silence between two pieces of a body. */
+  readonly bodyMs: number;
+  /** The whole call: queueing, every try and the pauses between them. */
+  readonly callMs: number;
+  /** Tries of a GET, the first included. Everything else is tried once. */
+  readonly tries: number;
+  /** Before try n a pause of random() x min(pauseMaxMs, pauseMs x 2^(n-2)): full jitter. */
+  readonly pauseMs: number;
+  readonly pauseMaxMs: number;
+  /** A longer Retry-After is not slept through but handed on as FORGE_THROTTLED. */
+  readonly retryAfterMaxMs: number;
+  readonly connections: number;
+};
+
+export const defaultLimits: HttpLimits = {
+  connectMs: 5_000,
+  headersMs: 15_000,
+  bodyMs: 15_000,
+  callMs: 30_000,
+  tries: 3,
+  pauseMs: 200,
+  pauseMaxMs: 2_000,
+  retryAfterMaxMs: 2_000,
+  connections: 16,
+};
+
+/** What 429 means when it does not say for how long, and the longest that is believed. */
+const silentThrottleMs = 30_000;
+const longestThrottleMs = 3_600_000;
+/** Enough of a refusal to quote its message. */
+const refusalBytes = 64 * 1024;
+
+/** No connection, or one that broke: a read may be tried again. Time-outs are not here: the server is slow already. */
+const brokenConnection = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
+
+export type HttpClient = {
+  /** One exchange. Errors: FORGE_UNREACHABLE, FORGE_THROTTLED (details.retryAfterMs), FORGE_INCOMPATIBLE (redirect, body too large). */
+  send(call: HttpCall): Promise<HttpReply>;
+  /** Cuts what is under way and closes every connection. */
+  close(): Promise<void>;
+};
+
+export type HttpClientOptions = {
+  /** Origin and optional sub-path, e.g. https://example.org/git. */
+  readonly baseUrl: string;
+  readonly clock: Clock;
+  /** 0 <= random() < 1. */
+  readonly random: () => number;
+  readonly limits?: Partial<HttpLimits> | undefined;
+  readonly onRetry?: (error: ControllerError, pauseMs: number) => void;
+};
+
+/** One try: an answer, or an error and the pause after which another try makes sense. */
+type Try =
+  | { readonly kind: 'reply'; readonly reply: HttpReply }
+  | { readonly kind: 'failed'; readonly error: ControllerError; readonly again: 'never' | 'jitter' | number };
+
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const limits: HttpLimits = { ...defaultLimits, ...options.limits };
+  const base = new URL(options.baseUrl);
+  const prefix = base.pathname.replace(/\/+$/, '');
+  const pool = new Pool(base.origin, {
+    connections: limits.connections,
+    connect: { timeout: limits.connectMs },
+    headersTimeout: limits.headersMs,
+    bodyTimeout: limits.bodyMs,
+    // One exchange per connection: a slow list must not hold up a registration.
+    allowH2: false,
+  });
+
+  async function exchange(call: HttpCall, signal: AbortSignal): Promise<HttpReply> {
+    const { statusCode, headers, body } = await pool.request({
+      method: call.method,
+      path: `${prefix}${call.path}`,
+      headers: { 'user-agent': 'forgejo-runner-controller', accept: 'application/json', ...call.headers },
+      body: call.body ?? null,
+      signal,
+    });
+    const pieces: Buffer[] = [];
+    const good = statusCode < 300;
+    const cap = good ? call.maxBytes : Math.min(call.maxBytes, refusalBytes);
+    let size = 0;
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size > cap) break;
+    }
+    if (good && size > cap) throw tooLarge(call, statusCode);
+    const plain = Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)] as const]));
+    return { status: statusCode, headers: new Map(plain), text: Buffer.concat(pieces).toString('utf8') };
+  }
+
+  async function attempt(call: HttpCall, signal: AbortSignal): Promise<Try> {
+    try {
+      return judge(base, call, await exchange(call, signal), options.clock.now(), limits);
+    } catch (error) {
+      if (error instanceof ControllerError) return { kind: 'failed', error, again: 'never' };
+      const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error);
+      return { kind: 'failed', error: failure, again: !signal.aborted && brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
+    }
+  }
+
+  async function send(call: HttpCall): Promise<HttpReply> {
+    const deadline = AbortSignal.timeout(limits.callMs);
+    const signal = call.signal === undefined ? deadline : AbortSignal.any([call.signal, deadline]);
+    const tries = call.method === 'GET' ? limits.tries : 1;
+    for (let nth = 1; ; nth += 1) {
+      const outcome = await attempt(call, signal);
+      if (outcome.kind === 'reply') return outcome.reply;
+      if (outcome.again === 'never' || nth >= tries) throw outcome.error;
+      const jittered = options.random() * Math.min(limits.pauseMaxMs, limits.pauseMs * 2 ** (nth - 1));
+      const pauseMs = outcome.again === 'jitter' ? jittered : outcome.again;
+      options.onRetry?.(outcome.error, pauseMs);
+      await options.clock.sleep(pauseMs, signal);
+      if (signal.aborted) throw interrupted(base, call, limits, outcome.error);
+    }
+  }
+
+  return { send, close: () => pool.destroy() };
+}
+
+/** Sorts an answer: what says "elsewhere", "later" or "broken gateway" is not an answer to the question. */
+function judge(base: URL, call: HttpCall, reply: HttpReply, now: number, limits: HttpLimits): Try {
+  const { status } = reply;
+  const retryAfterMs = retryAfterMsOf(reply.headers.get('retry-after'), now);
+  if (status >= 300 && status < 400) return { kind: 'failed', error: moved(base, call, reply), again: 'never' };
+  if (status === 429 || (status === 503 && retryAfterMs !== undefined)) {
+    const waitMs = retryAfterMs ?? silentThrottleMs;
+    const seconds = Math.ceil(waitMs / 1000);
+    const message = `${base.origin} asks to wait ${seconds} s before ${call.method} ${call.path} (status ${status}).`;
+    const error = new ControllerError('FORGE_THROTTLED', message, { details: { ...detailsOf(call), status, retryAfterMs: waitMs } });
+    return { kind: 'failed', error, again: waitMs <= limits.retryAfterMaxMs ? waitMs : 'never' };
+  }
+  if (status >= 502 && status <= 504) {
+    const message = `${base.origin} answered ${status} to ${call.method} ${call.path}: the server or a proxy before it is not ready.`;
+    const error = new ControllerError('FORGE_UNREACHABLE', message, { details: { ...detailsOf(call), status } });
+    return { kind: 'failed', error, again: 'jitter' };
+  }
+  return { kind: 'reply', reply };
+}
+
+/** Milliseconds of a Retry-After header: seconds or an HTTP date. Undefined when absent or unreadable. */
+export function retryAfterMsOf(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  return Number.isNaN(ms) ? undefined : Math.min(longestThrottleMs, Math.max(0, ms));
+}
+
+function moved(base: URL, call: HttpCall, reply: HttpReply): ControllerError {
+  const location = newPlaceOf(reply.headers.get('location'), base);
+  const message =
+    `${base.origin} answered ${reply.status} to ${call.method} ${call.path}: it is now at ${location ?? 'a place that it does not name'}. ` +
+    'Redirects are not followed, because they turn a registration into a listing: put the new URL, owner or repository name into the configuration.';
+  return new ControllerError('FORGE_INCOMPATIBLE', message, { details: { ...detailsOf(call), status: reply.status, location } });
+}
+
+/** Without query and user part: a sign-in proxy may put a secret there. */
+function newPlaceOf(location: string | undefined, base: URL): string | undefined {
+  if (location === undefined || !URL.canParse(location, base.href)) return undefined;
+  const place = new URL(location, base);
+  return `${place.protocol}//${place.host}${place.pathname}`;
+}
+
+function tooLarge(call: HttpCall, status: number): ControllerError {
+  const message = `The answer to ${call.method} ${call.path} is larger than ${call.maxBytes} bytes and was dropped.`;
+  return new ControllerError('FORGE_INCOMPATIBLE', message, { details: { ...detailsOf(call), status, maxBytes: call.maxBytes } });
+}
+
+function interrupted(base: URL, call: HttpCall, limits: HttpLimits, cause?: unknown): ControllerError {
+  const cancelled = call.signal?.aborted === true;
+  const why = cancelled ? 'the call was cancelled' : `no whole answer within ${limits.callMs} ms`;
+  const message = `${base.origin} did not answer ${call.method} ${call.path}: ${why}.`;
+  return new ControllerError('FORGE_UNREACHABLE', message, { cause, details: { ...detailsOf(call), cancelled } });
+}
+
+function unreachable(base: URL, call: HttpCall, cause: unknown): ControllerError {
+  const code = codeOf(cause);
+  const text = cause instanceof Error && cause.message !== '' ? cause.message : 'no connection';
+  const message = `${base.origin} did not answer ${call.method} ${call.path}: ${text}${code === '' ? '' : ` (${code})`}.`;
+  // The parser's error carries the raw answer, which may be that to a registration.
+  const safe = code.startsWith('HPE_') ? undefined : cause;
+  return new ControllerError('FORGE_UNREACHABLE', message, { cause: safe, details: { ...detailsOf(call), errno: code } });
+}
+
+function detailsOf(call: HttpCall): { readonly method: string; readonly path: string } {
+  return { method: call.method, path: call.path };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

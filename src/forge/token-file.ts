@@ -1,0 +1,77 @@
+// Promises the access token as its file holds it now: read again whenever the file changes, concealed from the log before anybody gets
+// it. Rejects with FORGE_UNAUTHORIZED and the remedy when there is no usable token; an error never holds what the file holds.
+
+import { open, stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { ControllerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+export type TokenFile = {
+  /** The token, without surrounding white space. */
+  read(): Promise<string>;
+  /** The server refused the token: read the file next time even if it looks unchanged. */
+  forget(): void;
+};
+
+/** Far more than a token needs; a larger file is the wrong file. */
+const maxBytes = 64n * 1024n;
+
+export function createTokenFile(options: { readonly forge: string; readonly path: string; readonly log: Pick<Log, 'conceal'> }): TokenFile {
+  const { forge, path, log } = options;
+  let known: { readonly mark: string; readonly token: string } | undefined;
+
+  const refuse = (what: string, cause?: unknown): ControllerError =>
+    new ControllerError('FORGE_UNAUTHORIZED', `The token file of forge "${forge}" (${path}) ${what}.`, {
+      cause,
+      details: { forge, tokenFile: path },
+    });
+
+  /** Content and mark come from one open file, so a file that is replaced meanwhile cannot mix them. */
+  async function load(): Promise<{ readonly mark: string; readonly text: string }> {
+    const file = await open(path, 'r');
+    try {
+      const status = await file.stat({ bigint: true });
+      return { mark: markOf(status), text: await file.readFile('utf8') };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async function look<T>(step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+      const remedy =
+        code === 'ENOENT' ? 'does not exist: create it with an access token in it' : `cannot be read (${code}): check its owner and mode`;
+      throw refuse(remedy, error);
+    }
+  }
+
+  async function read(): Promise<string> {
+    const status = await look(() => stat(path, { bigint: true }));
+    if (known?.mark === markOf(status)) return known.token;
+    if (!status.isFile()) throw refuse('is not a regular file');
+    if (status.size > maxBytes) throw refuse(`has ${status.size} bytes: that is no access token`);
+    const { mark, text } = await look(load);
+    const token = text.trim();
+    if (token === '') throw refuse('is empty: put an access token into it');
+    if (token.startsWith('PENDING-')) throw refuse('still holds the placeholder PENDING-...: put a real access token into it');
+    if (!/^[!-~]+$/.test(token)) throw refuse('holds white space or control characters inside: it must be one line with the token alone');
+    if (known?.token !== token) log.conceal(token);
+    known = { mark, token };
+    return token;
+  }
+
+  return {
+    read,
+    forget: () => {
+      known = undefined;
+    },
+  };
+}
+
+/** Changes with every rename over the file and every write into it. */
+function markOf(status: BigIntStats): string {
+  return `${status.dev}:${status.ino}:${status.size}:${status.mtimeNs}:${status.ctimeNs}`;
+}
