@@ -24,10 +24,9 @@ export async function observe(
   sources: Sources,
   inFlight: ReadonlySet<RunnerId>,
   memory: () => Memory,
-  absences: ReadonlyMap<RunnerId, Absence>,
   maintenance: boolean,
   signal: AbortSignal,
-): Promise<World> {
+): Promise<Omit<World, 'absences'>> {
   const machines = readMachines(sources);
   const jobs = Promise.all(
     sources.forges.map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [forge.name, await readJobs(sources, forge, signal)]),
@@ -42,7 +41,6 @@ export async function observe(
     runners,
     inFlight,
     backOffs,
-    absences,
     settled,
     retries,
     lastSlot,
@@ -101,7 +99,7 @@ function unknown(error: unknown): { readonly state: 'unknown'; readonly reason: 
  */
 export function absencesAfter(
   previous: ReadonlyMap<RunnerId, Absence & { readonly poll: number }>,
-  world: World,
+  world: Pick<World, 'jobs' | 'runners'>,
   now: number,
 ): Map<RunnerId, Absence & { readonly poll: number }> {
   const present = new Map<ForgeName, ReadonlySet<string>>();

@@ -1,0 +1,47 @@
+// Promises that a job which cannot be run now does not eat machines: each try that nobody picked makes the next one wait longer. Kept in
+// memory only: after a restart one try too many costs seconds, a job that rests for ever would cost more.
+
+import { jobKeyOf } from '../core/naming.ts';
+import { repositoryKeyOf } from '../core/admission.ts';
+import type { BackOff, EndReason, Runner, World } from '../core/model.ts';
+
+const firstMs: Partial<Record<EndReason, number>> = { unpicked: 30_000, 'start-timeout': 10_000, 'start-failed': 10_000 };
+const otherwiseMs = 5_000;
+const capMs = 300_000;
+
+export type BackOffs = {
+  all(): ReadonlyMap<string, BackOff>;
+  /** A runner has ended: rests its handle if its job was not taken, and frees its repository's others if it was. */
+  after(key: string, runner: Runner, reason: EndReason, now: number): void;
+  /** Drops what no good list shows any more. */
+  forget(world: World, now: number): void;
+};
+
+export function createBackOffs(): BackOffs {
+  const resting = new Map<string, BackOff>();
+  return {
+    all: () => new Map(resting),
+    after(key, runner, reason, now) {
+      const { forge, job } = runner;
+      if (runner.pickedAt !== undefined || reason === 'finished' || reason === 'job-gone') {
+        // A concurrency group is a matter of one repository: when one of its jobs has ended, the blocked one may be next.
+        for (const [other, rest] of resting) {
+          if (repositoryKeyOf(rest.forge, rest.repositoryId) === repositoryKeyOf(forge, job.repositoryId))
+            resting.set(other, { ...rest, until: now });
+        }
+        if (reason === 'job-gone' || runner.pickedAt !== undefined) return;
+      }
+      const count = (resting.get(key)?.count ?? 0) + 1;
+      const delayMs = Math.min(capMs, (firstMs[reason] ?? otherwiseMs) * 2 ** (count - 1));
+      resting.set(key, { until: now + delayMs, count, reason, forge, repositoryId: job.repositoryId });
+    },
+    forget(world, now) {
+      for (const [key, rest] of resting) {
+        const reading = world.jobs.get(rest.forge);
+        const gone = reading?.state === 'known' && reading.at > now - capMs && !reading.value.jobs.some((job) => jobKeyOf(job) === key);
+        const running = world.runners.some((runner) => jobKeyOf({ forge: runner.forge, ...runner.job }) === key);
+        if (gone && !running && (world.settled.get(key) ?? -1) < (reading?.state === 'known' ? reading.value.poll : 0)) resting.delete(key);
+      }
+    },
+  };
+}

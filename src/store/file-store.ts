@@ -1,0 +1,145 @@
+// Promises the records as one 0600 JSON file each, whole or absent whatever happens: temporary file, fsync, rename, fsync of the folder.
+// What cannot be read is moved aside and named, never deleted. The folder belongs to one controller id, and one process at a time.
+
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { basename, join } from 'node:path';
+import { realpathSync } from 'node:fs';
+import type { Runner } from '../core/model.ts';
+import { isMachineId } from '../core/naming.ts';
+import { ControllerError } from '../errors.ts';
+import { decodeRecord, encodeRecord } from './record-wire.ts';
+import type { Loaded, Store } from './store.ts';
+
+export type FileStore = Store & {
+  /** Gives the lock back. */
+  close(): Promise<void>;
+};
+
+export type FileStoreOptions = {
+  readonly stateDir: string;
+  readonly controllerId: string;
+};
+
+/**
+ * Opens, and if need be makes, the state directory. Rejects with STATE_LOCKED when a live process holds it or another controller id owns
+ * it, and with STORE_FAILED when it cannot be written.
+ */
+export async function openFileStore({ stateDir, controllerId }: FileStoreOptions): Promise<FileStore> {
+  const runners = join(stateDir, 'runners');
+  const quarantine = join(stateDir, 'quarantine');
+  await failing('make', stateDir, async () => {
+    await mkdir(stateDir, { recursive: true, mode: 0o711 });
+    await mkdir(runners, { recursive: true, mode: 0o700 });
+    await mkdir(quarantine, { recursive: true, mode: 0o700 });
+  });
+  const lock = await lockOf(stateDir);
+  try {
+    await claim(stateDir, controllerId);
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+  const pathOf = (id: string): string => join(runners, `${id}.json`);
+  return {
+    load: () => failing('read', runners, () => load(runners, quarantine)),
+    put: (runner) => failing('write', pathOf(runner.id), () => writeDurably(pathOf(runner.id), encodeRecord(runner))),
+    delete: (id) =>
+      failing('delete', pathOf(id), async () => {
+        await rm(pathOf(id), { force: true });
+        await syncFolder(runners);
+      }),
+    close: () => new Promise((resolve) => lock.close(() => resolve())),
+  };
+}
+
+/** An abstract Unix socket is the lock: the kernel frees it with the process, however that ends, and no stale file is left to judge. */
+async function lockOf(stateDir: string): Promise<Server> {
+  const server = createServer((socket) => socket.destroy());
+  const name = `\0forgejo-runner-controller:${realpathSync(stateDir)}`;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      const message = taken
+        ? `another forgejo-runner-controller runs on ${stateDir}; stop it, or give this one its own stateDir and controllerId`
+        : `cannot lock ${stateDir}: ${error.message}`;
+      reject(new ControllerError(taken ? 'STATE_LOCKED' : 'STORE_FAILED', message, { cause: error }));
+    });
+    server.listen({ path: name }, resolve);
+  });
+  server.unref();
+  return server;
+}
+
+/** Names of units and registrations are derived from the controller id: a directory must not change hands unnoticed. */
+async function claim(stateDir: string, controllerId: string): Promise<void> {
+  const path = join(stateDir, 'controller.json');
+  const text = await failing('read', path, () => readOrUndefined(path));
+  if (text === undefined) {
+    await failing('write', path, () => writeDurably(path, JSON.stringify({ version: 1, controllerId }) + '\n'));
+    return;
+  }
+  const owner = /"controllerId":\s*"([^"]*)"/.exec(text)?.[1];
+  if (owner === controllerId) return;
+  const remedy = `set controllerId to \`${owner ?? '?'}\` again, or use another stateDir`;
+  throw new ControllerError(
+    'STATE_LOCKED',
+    `${stateDir} belongs to the controller \`${owner ?? 'unreadable'}\`, this one is \`${controllerId}\`; ${remedy}`,
+  );
+}
+
+async function load(folder: string, quarantine: string): Promise<Loaded> {
+  const loaded: Runner[] = [];
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (name.endsWith('.new')) await rm(path, { force: true });
+    else {
+      const runner = decodeRecord(await readFile(path, 'utf8').catch(() => ''));
+      if (runner !== undefined && isMachineId(runner.id) && name === `${runner.id}.json`) loaded.push(runner);
+      else await rename(path, join(quarantine, name));
+    }
+  }
+  return { runners: loaded.toSorted((a, b) => a.createdAt - b.createdAt), quarantined: (await readdir(quarantine)).toSorted() };
+}
+
+async function readOrUndefined(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncFolder(join(path, '..'));
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function failing<T>(verb: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error;
+    throw new ControllerError('STORE_FAILED', `cannot ${verb} ${basename(path)} in the state directory (${path}): ${error.message}`, {
+      cause: error,
+    });
+  }
+}

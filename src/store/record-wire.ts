@@ -1,0 +1,51 @@
+// Promises the versioned form of a record on disk: what was written by this version reads back equal; anything else reads as undefined and is
+// put aside by the caller.
+
+import { z } from 'zod';
+import type { Runner } from '../core/model.ts';
+
+/** Raised when a reader of the old form could not read the new one. */
+const formatVersion = 1;
+
+const stopReasons = ['start-timeout', 'unpicked', 'job-timeout', 'job-gone', 'start-failed', 'operator'] as const;
+
+const record = z.object({
+  version: z.literal(formatVersion),
+  runner: z.object({
+    id: z.string(),
+    forge: z.string(),
+    job: z.object({
+      id: z.int(),
+      handle: z.string(),
+      attempt: z.int(),
+      repositoryId: z.int(),
+      name: z.string(),
+      labels: z.array(z.string()),
+    }),
+    profile: z.string(),
+    machine: z.string(),
+    slot: z.int().min(0),
+    createdAt: z.number(),
+    credentials: z.object({ id: z.int(), uuid: z.string(), token: z.string() }).exactOptional(),
+    assignedAt: z.number().exactOptional(),
+    pickedAt: z.number().exactOptional(),
+    missedAt: z.number().exactOptional(),
+    stop: z.object({ reason: z.enum(stopReasons), at: z.number() }).exactOptional(),
+  }),
+});
+
+export function encodeRecord(runner: Runner): string {
+  return JSON.stringify({ version: formatVersion, runner }) + '\n';
+}
+
+/** The runner, or undefined when the text is not a whole record of a known version. */
+export function decodeRecord(text: string): Runner | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const result = record.safeParse(parsed);
+  return result.success ? result.data.runner : undefined;
+}
