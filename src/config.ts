@@ -1,7 +1,20 @@
 // Promises a frozen, whole Config from a YAML file and the environment, or CONFIG_INVALID with every mistake at once: its path, what kind
 // of value stood there (never a secret's value) and the remedy. The only reader of the environment and of configuration files.
 
+import { createHash } from 'node:crypto';
+import { access, constants, readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { Profile, Scope } from './core/model.ts';
+import { pollDuration, readForges, type Host } from './config-forges.ts';
+import { absolutePath, bindHost, controllerId, cron, duration, flag, integer, listenAddress, oneOf } from './config-kinds.ts';
+import { checkCapacity, readNetwork } from './config-network.ts';
+import { checkBinds, readProfiles } from './config-profiles.ts';
+import { codeOf, createFindings, openSection, readScalar, type Findings, type Mistake, type Section } from './config-reader.ts';
+import { renderConfig } from './config-render.ts';
+import { overlay, parseYaml, valueOf, type Environment, type Tree } from './config-source.ts';
+import { ControllerError } from './errors.ts';
+
+export { renderConfig } from './config-render.ts';
 
 export type ForgeConfig = {
   readonly name: string;
@@ -36,6 +49,8 @@ export type Config = {
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
   readonly pollIntervalMs: number;
+  /** Default of the profiles' job clock; /status shows it. */
+  readonly jobTimeoutMs: number;
   readonly http: { readonly host: string; readonly port: number };
   readonly forges: readonly ForgeConfig[];
   readonly profiles: readonly Profile[];
@@ -45,4 +60,166 @@ export type Config = {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Things a careful operator should know, e.g. a token file that others may read. */
   readonly warnings: readonly string[];
+};
+
+/** What loadConfig needs. `env` is given by main, the only reader of process.env; `host` stands for the machine in tests. */
+export type LoadOptions = { readonly file?: string; readonly env: Environment; readonly host?: Host };
+
+const keys = [
+  'controllerId',
+  'stateDir',
+  'maxConcurrent',
+  'maxPerRepository',
+  'pollInterval',
+  'jobTimeout',
+  'logLevel',
+  'http',
+  'listen',
+  'forges',
+  'profiles',
+  'network',
+  'maintenance',
+  'strict',
+] as const;
+const defaultStateDir = '/var/lib/forgejo-runner-controller';
+
+/**
+ * Reads the YAML file (when one is named) and lays the environment over it. Rejects with CONFIG_INVALID and nothing else:
+ * `details.mistakes` is [{path, message, remedy}], and the message says the same in lines for a person.
+ */
+export async function loadConfig({ file, env, host = thisHost }: LoadOptions): Promise<Config> {
+  const findings = createFindings();
+  const tree = file === undefined ? undefined : await readTree(file, host, findings);
+  // Without a readable file every further mistake would only be an echo of that one.
+  if (file !== undefined && tree === undefined) throw invalid(findings.mistakes);
+  const root = openSection(overlay(tree, env, findings), '', keys, findings);
+  if (root === undefined) throw invalid(findings.mistakes);
+  const config = await readRoot(root, env, host, findings);
+  if (root.get('strict', flag) === true)
+    for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
+  if (findings.mistakes.length > 0) throw invalid(findings.mistakes);
+  return freeze({ ...config, warnings: [...findings.warnings] });
+}
+
+/** First 12 hexadecimal digits of the SHA-256 of what the configuration says: /status shows which one is in force. */
+export function configHashOf(config: Config): string {
+  return createHash('sha256')
+    .update(renderConfig({ ...config, warnings: [] }))
+    .digest('hex')
+    .slice(0, 12);
+}
+
+async function readTree(file: string, host: Host, findings: Findings): Promise<Tree | undefined> {
+  try {
+    const { text, mode } = await host.read(file);
+    // Nothing in the Nix store is secret, and nothing in it can be made less readable.
+    if ((mode & 0o004) !== 0 && !file.startsWith('/nix/store/')) findings.warn(file, 'others may read it; set its mode to 0640');
+    if ((mode & 0o002) !== 0) findings.warn(file, 'others may change it; set its mode to 0640');
+    return parseYaml(text, file, findings);
+  } catch (error) {
+    return findings.add(
+      file,
+      `cannot be read (${codeOf(error)})`,
+      'name an existing file with --config, or leave it out and set FORGEJO_URL',
+    );
+  }
+}
+
+async function readRoot(root: Section, env: Environment, host: Host, findings: Findings): Promise<Omit<Config, 'warnings'>> {
+  const given = root.get('controllerId', controllerId);
+  const stateDir = root.get('stateDir', absolutePath('the state directory')) ?? stateDirectoryOf(env);
+  if (stateDir === '/') findings.add('stateDir', 'is the root of the host', `write a directory of its own, such as ${defaultStateDir}`);
+  const pollIntervalMs = root.get('pollInterval', pollDuration) ?? 1_000;
+  const jobTimeoutMs = root.get('jobTimeout', duration(1_000)) ?? 7_200_000;
+  const maxConcurrent = root.get('maxConcurrent', integer(1, 10_000)) ?? 7;
+  const maxPerRepository = root.get('maxPerRepository', integer(1, 10_000));
+  const network = readNetwork(root, findings);
+  checkCapacity(maxConcurrent, network, findings);
+  const forges = await readForges(root, { env, host, findings, pollIntervalMs });
+  const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
+  checkBinds(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile)], findings);
+  const controllerIdIsDefault = !root.has('controllerId');
+  const id = given ?? idOf(host.hostname);
+  if (controllerIdIsDefault)
+    findings.warn(
+      'controllerId',
+      `is not set; ${id} is taken from the host's name. Two controllers with one id would remove each other's runners`,
+    );
+  return {
+    controllerId: id,
+    controllerIdIsDefault,
+    stateDir,
+    maxConcurrent,
+    ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
+    pollIntervalMs,
+    jobTimeoutMs,
+    http: readHttp(root, env, findings),
+    forges,
+    profiles,
+    network,
+    maintenance: root.get('maintenance', cron) ?? '*/10 * * * *',
+    logLevel: root.get('logLevel', oneOf(['debug', 'info', 'warn', 'error'])) ?? 'info',
+  };
+}
+
+const port = integer(0, 65_535, 'a port from 1 to 65535, or 0 for any free one');
+
+function readHttp(root: Section, env: Environment, findings: Findings): Config['http'] {
+  const section = root.section('http', ['host', 'port']);
+  if (section !== undefined && root.has('listen')) findings.add('listen', 'stands beside http', 'keep one of them');
+  const listen = root.get('listen', listenAddress);
+  const host = section?.get('host', bindHost) ?? listen?.host ?? '127.0.0.1';
+  const written = section?.get('port', port) ?? listen?.port ?? 8080;
+  const override = valueOf(env, 'HTTP_PORT');
+  const chosen = override === undefined ? written : (readScalar(override, 'HTTP_PORT', port, findings) ?? written);
+  if (!/^(?:127\.|localhost$|::1$)/.test(host))
+    findings.warn('http.host', `${host} is not loopback, and the API has no authentication: anybody who reaches it can read /status`);
+  return { host, port: chosen };
+}
+
+/** systemd's StateDirectory= names ours when nothing else does. */
+function stateDirectoryOf(env: Environment): string {
+  const given = valueOf(env, 'STATE_DIRECTORY');
+  return given !== undefined && absolutePath('').parse(given) !== undefined ? given : defaultStateDir;
+}
+
+/** A controller id from a host's name: what a mark may hold, at most 16 characters. */
+function idOf(hostname: string): string {
+  const bare = (hostname.split('.')[0] ?? '').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  const text = bare.replace(/^-+/, '').slice(0, 16).replace(/-+$/, '');
+  return text === '' ? 'controller' : text;
+}
+
+function invalid(mistakes: readonly Mistake[]): ControllerError {
+  const count = mistakes.length === 1 ? 'one mistake' : `${mistakes.length} mistakes`;
+  const lines = mistakes.map(({ path, message, remedy }) => `  ${path} ${message}: ${remedy}`);
+  return new ControllerError('CONFIG_INVALID', [`The configuration has ${count}:`, ...lines].join('\n'), {
+    details: { mistakes: [...mistakes] },
+  });
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) freeze(inner);
+  return Object.freeze(value);
+}
+
+const thisHost: Host = {
+  hostname: hostname(),
+  async read(path) {
+    const found = await stat(path);
+    // A device never ends, and nothing that is read here is large.
+    if (found.isCharacterDevice() || found.isBlockDevice() || found.size > 1_048_576)
+      throw Object.assign(new Error('no plain file'), { code: 'EFBIG' });
+    return { text: await readFile(path, 'utf8'), mode: found.mode & 0o777 };
+  },
+  async executable(path) {
+    try {
+      await access(path, constants.X_OK);
+      return (await stat(path)).isFile();
+    } catch {
+      // Not there, or not ours to run: either way it is not the runner.
+      return false;
+    }
+  },
 };

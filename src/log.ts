@@ -1,5 +1,9 @@
 // Promises JSON lines on stdout for journald, one stable event name per fact, and that no secret passes: redaction by path and by value.
 
+import { pino, stdTimeFunctions } from 'pino';
+import { isControllerError } from './errors.ts';
+import { createRedactor } from './log-redact.ts';
+
 /** One fact, one name: the same words as in code, /status and the docs. */
 export type Event =
   | 'start'
@@ -41,3 +45,41 @@ export type Log = {
   /** From now on this value is written as [secret] wherever it appears in a line. */
   conceal(secret: string): void;
 };
+
+export type LogOptions = {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  /** Gets each line with its line feed; stdout when left out. */
+  readonly destination?: { write(line: string): void };
+};
+
+/** Names that the line itself uses; a fact of that name gets an underscore. */
+const reserved = new Set(['level', 'time', 'event', 'msg']);
+
+/**
+ * One JSON object per line: level (a word), time (ISO 8601, UTC), event, facts, msg. Errors become {code, message, details, cause}; their
+ * stack only at level debug, or when an error that is not ours (a bug) is logged as error. Writes are synchronous: what was logged before
+ * a crash is in the journal.
+ */
+export function createLog({ level, destination }: LogOptions): Log {
+  const redactor = createRedactor();
+  const options = {
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const logger = destination === undefined ? pino(options) : pino(options, destination);
+
+  const at =
+    (severity: LogOptions['level']) =>
+    (event: Event, facts: Facts = {}, message?: string): void => {
+      if (!logger.isLevelEnabled(severity)) return;
+      const stack = level === 'debug' || (severity === 'error' && facts.error !== undefined && !isControllerError(facts.error));
+      const named = Object.fromEntries(Object.entries(facts).map(([name, fact]) => [reserved.has(name) ? `${name}_` : name, fact]));
+      const line = { event, ...(redactor.data(named, stack) as object) };
+      if (message === undefined) logger[severity](line);
+      else logger[severity](line, '%s', redactor.text(message));
+    };
+
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), conceal: redactor.conceal };
+}

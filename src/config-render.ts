@@ -1,0 +1,81 @@
+// Promises the resolved configuration as YAML that loads to the same configuration: what `check-config` prints. No secret is in it, because
+// none is in the Config.
+
+import { stringify } from 'yaml';
+import type { Config, ForgeConfig } from './config.ts';
+import { formatDuration, formatSize } from './config-units.ts';
+import type { Limits, Profile, Scope } from './core/model.ts';
+
+/** YAML with every default spelled out; warnings stand first as comments. */
+export function renderConfig(config: Config): string {
+  const warnings = config.warnings.map((warning) => `# warning: ${warning}\n`).join('');
+  const { pool } = config.network;
+  return (
+    warnings +
+    stringify(
+      {
+        controllerId: config.controllerId,
+        stateDir: config.stateDir,
+        maxConcurrent: config.maxConcurrent,
+        ...(config.maxPerRepository === undefined ? {} : { maxPerRepository: config.maxPerRepository }),
+        pollInterval: formatDuration(config.pollIntervalMs),
+        jobTimeout: formatDuration(config.jobTimeoutMs),
+        maintenance: config.maintenance,
+        logLevel: config.logLevel,
+        http: { ...config.http },
+        forges: config.forges.map(forgeOf),
+        profiles: config.profiles.map(profileOf),
+        network: { ...config.network, pool: `${pool.first}-${pool.last}` },
+      },
+      { lineWidth: 0, aliasDuplicateObjects: false },
+    )
+  );
+}
+
+function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
+  const { name, url, instanceUrl, scope, tokenFile } = forge;
+  return { name, url, instanceUrl, scope: scopeOf(scope), tokenFile, pollInterval: formatDuration(forge.pollIntervalMs) };
+}
+
+function scopeOf(scope: Scope): Readonly<Record<string, unknown>> {
+  if (scope.kind === 'repository') return { repository: `${scope.owner}/${scope.name}` };
+  return scope.kind === 'organization' ? { organization: scope.name } : { [scope.kind]: true };
+}
+
+function profileOf({
+  name,
+  labels,
+  template,
+  limits,
+  timeouts,
+  runnerPath,
+  binds,
+  environment,
+  max,
+}: Profile): Readonly<Record<string, unknown>> {
+  return {
+    name,
+    labels,
+    template,
+    limits: limitsOf(limits),
+    timeouts: {
+      start: formatDuration(timeouts.startMs),
+      pick: formatDuration(timeouts.pickMs),
+      job: formatDuration(timeouts.jobMs),
+      stop: formatDuration(timeouts.stopMs),
+    },
+    runner: runnerPath,
+    binds,
+    environment,
+    ...(max === undefined ? {} : { max }),
+  };
+}
+
+function limitsOf({ cpus, memoryBytes, tasks, diskBytes }: Limits): Readonly<Record<string, unknown>> {
+  return {
+    cpus: cpus ?? 'none',
+    memory: memoryBytes === undefined ? 'none' : formatSize(memoryBytes),
+    tasks: tasks ?? 'none',
+    disk: diskBytes === undefined ? 'none' : formatSize(diskBytes),
+  };
+}
