@@ -8,7 +8,7 @@ import { realpathSync } from 'node:fs';
 import type { Runner } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
-import { decodeRecord, encodeRecord } from './record-wire.ts';
+import { decodeOwner, decodeRecord, encodeOwner, encodeRecord } from './record-wire.ts';
 import type { Loaded, Store } from './store.ts';
 
 export type FileStore = Store & {
@@ -76,7 +76,7 @@ async function claim(stateDir: string, controllerId: string): Promise<void> {
   const path = join(stateDir, 'controller.json');
   const text = await failing('read', path, () => readOrUndefined(path));
   if (text === undefined) {
-    await failing('write', path, () => writeDurably(path, JSON.stringify({ version: 1, controllerId }) + '\n'));
+    await failing('write', path, () => writeDurably(path, encodeOwner(controllerId)));
     return;
   }
   const owner = /"controllerId":\s*"([^"]*)"/.exec(text)?.[1];
@@ -94,7 +94,7 @@ async function load(folder: string, quarantine: string): Promise<Loaded> {
     const path = join(folder, name);
     if (name.endsWith('.new')) await rm(path, { force: true });
     else {
-      const runner = decodeRecord(await readFile(path, 'utf8').catch(() => ''));
+      const runner = decodeRecord(await readFile(path, 'utf8'));
       if (runner !== undefined && isMachineId(runner.id) && name === `${runner.id}.json`) loaded.push(runner);
       else await rename(path, join(quarantine, name));
     }

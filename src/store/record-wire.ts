@@ -34,18 +34,31 @@ const record = z.object({
   }),
 });
 
+const owner = z.object({ version: z.literal(formatVersion), controllerId: z.string() });
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: String(error) });
+    return z.NEVER;
+  }
+});
+
 export function encodeRecord(runner: Runner): string {
   return JSON.stringify({ version: formatVersion, runner }) + '\n';
 }
 
 /** The runner, or undefined when the text is not a whole record of a known version. */
 export function decodeRecord(text: string): Runner | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const result = record.safeParse(parsed);
-  return result.success ? result.data.runner : undefined;
+  return json.pipe(record).safeParse(text).data?.runner;
+}
+
+export function encodeOwner(controllerId: string): string {
+  return JSON.stringify({ version: formatVersion, controllerId }) + '\n';
+}
+
+/** The controller id a state directory belongs to, or undefined when the text says nothing readable. */
+export function decodeOwner(text: string): string | undefined {
+  return json.pipe(owner).safeParse(text).data?.controllerId;
 }

@@ -1,0 +1,89 @@
+// Promises argv -> command -> exit code; the only place that ends the process. Exit codes: 0 done, 1 failed, 2 configuration or usage,
+// 3 this host cannot run machines, 4 the state directory is held by another. One of the four places that catch.
+
+import { parseArgs } from 'node:util';
+import pkg from '../package.json' with { type: 'json' };
+import { loadConfig, renderConfig } from './config.ts';
+import { isControllerError } from './errors.ts';
+
+const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
+
+Commands:
+  run            poll, run jobs in containers, serve /health and /status (the default)
+  check-config   print the configuration as resolved, or every mistake in it
+
+Options:
+  -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
+  -h, --help          this text
+  -V, --version       the version
+`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const parsed = parse(argv);
+  if (typeof parsed === 'string') {
+    process.stderr.write(`forgejo-runner-controller: ${parsed}\n\n${usage}`);
+    return 2;
+  }
+  const { values, command } = parsed;
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (values.version === true) {
+    process.stdout.write(`forgejo-runner-controller ${pkg.version}\n`);
+    return 0;
+  }
+  const config = await loadConfig({ env: process.env, ...(values.config === undefined ? {} : { file: values.config }) });
+  if (command === 'check-config') {
+    process.stdout.write(renderConfig(config));
+    for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`);
+    return 0;
+  }
+  const [{ runDaemon }, { createLog }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
+  await runDaemon(config, pkg.version, createLog({ level: config.logLevel }), ending());
+  return 0;
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'V' },
+      },
+    });
+    const [command = 'run', ...rest] = positionals;
+    if (command !== 'run' && command !== 'check-config') return `there is no command \`${command}\``;
+    if (rest.length > 0) return `\`${command}\` takes no arguments, got \`${rest.join(' ')}\``;
+    return { values, command };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Aborts at the first SIGTERM or SIGINT; a second one ends the process at once, which is as safe as any crash. */
+function ending(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(1);
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const known = isControllerError(error);
+  process.stderr.write(
+    known
+      ? `forgejo-runner-controller: ${error.code}: ${error.message}\n`
+      : `forgejo-runner-controller: bug: ${String(error instanceof Error ? error.stack : error)}\n`,
+  );
+  process.exit(known ? error.exitCode : 70);
+}
