@@ -1,0 +1,89 @@
+// Promises the one door to other programs: run() starts one, bounded in time and output, and says what failed in a whole sentence.
+// Never a shell. Nothing secret may be an argument or go through here.
+
+import type { execa as Execa } from 'execa';
+import { ControllerError } from '../errors.ts';
+
+export type RunOptions = {
+  /** Text for its standard input; without it standard input is empty. */
+  readonly input?: string;
+  /** Killed after this long; 20 s unless said otherwise. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+};
+
+export type RunResult = {
+  /** Exit code; undefined when it never started or a signal ended it. */
+  readonly code: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Set when it could not be started, timed out or was killed: why, in a few words. */
+  readonly trouble?: string;
+};
+
+export type Run = (command: string, args: readonly string[], options?: RunOptions) => Promise<RunResult>;
+
+const defaultTimeoutMs = 20_000;
+const maxOutputBytes = 4 * 1024 * 1024;
+
+// Loaded at the first use: 15 ms and 5 MB that `check-config`, `--help` and a quiet start need not pay.
+let loaded: Promise<typeof Execa> | undefined;
+function load(): Promise<typeof Execa> {
+  loaded ??= import('execa').then((module) => module.execa);
+  return loaded;
+}
+
+/** Runs a program and waits for it. Never rejects for what the program did: look at `code` and `trouble`. */
+export async function tryRun(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const execa = await load();
+  const result = await execa(command, args, {
+    reject: false,
+    timeout: options.timeoutMs ?? defaultTimeoutMs,
+    forceKillAfterDelay: 500,
+    maxBuffer: maxOutputBytes,
+    // Our children must never be tied to our own end: a restart of the service may not cut a removal in half.
+    cleanup: false,
+    ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+  const trouble = troubleOf(result, options.timeoutMs ?? defaultTimeoutMs);
+  return { code: result.exitCode, stdout: result.stdout, stderr: result.stderr, ...(trouble === undefined ? {} : { trouble }) };
+}
+
+/** Runs a program that has to succeed. Rejects with DRIVER_FAILED and the end of what it wrote on standard error. */
+export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const result = await tryRun(command, args, options);
+  if (result.code === 0 && result.trouble === undefined) return result.stdout;
+  throw failureOf(command, args, result);
+}
+
+/** The DRIVER_FAILED that says which command failed and how. */
+export function failureOf(command: string, args: readonly string[], result: RunResult): ControllerError {
+  const said = result.stderr.trim().slice(-600);
+  const how = result.trouble ?? `ended with exit code ${String(result.code)}`;
+  return new ControllerError('DRIVER_FAILED', `${command} ${how}${said === '' ? '.' : `: ${said}`}`, {
+    details: { command: [command, ...args].join(' ').slice(0, 2_000), exitCode: result.code ?? null, stderr: said },
+  });
+}
+
+type Ended = {
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly isMaxBuffer: boolean;
+  readonly signal?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly code?: string | undefined;
+};
+
+function troubleOf(result: Ended, timeoutMs: number): string | undefined {
+  if (result.timedOut) return `did not end within ${timeoutMs} ms`;
+  if (result.isCanceled) return 'was cancelled';
+  if (result.isMaxBuffer) return `wrote more than ${maxOutputBytes} bytes`;
+  if (result.signal !== undefined) return `was killed by ${result.signal}`;
+  if (result.exitCode === undefined) {
+    return result.code === 'ENOENT'
+      ? 'was not found on this host (is it installed and in PATH?)'
+      : `could not start (${result.code ?? 'unknown'})`;
+  }
+  return undefined;
+}

@@ -1,0 +1,170 @@
+// Promises the network of machines as text for `ip -batch` and `nft -f`, derived from configuration and slot. Pure; network-host.ts
+// applies it. Our interfaces are told from everybody else's by a link group number, so foreign traffic meets none of these rules (I6).
+
+import { createHash } from 'node:crypto';
+import { subnetOf } from '../core/subnets.ts';
+import type { Pool } from '../core/subnets.ts';
+import type { MachineId } from '../core/model.ts';
+import { aliasOf, interfaceOf, namespaceOf } from './nspawn-unit.ts';
+
+/** What the driver needs of the configuration's `network`. */
+export type DriverNetwork = {
+  readonly pool: { readonly first: string; readonly last: string };
+  readonly prefix: number;
+  /** Resolvers that machines use; empty = those of the host. */
+  readonly nameservers: readonly string[];
+  /** CIDRs in private ranges that machines may reach all the same. */
+  readonly allow: readonly string[];
+  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
+  readonly openPorts: readonly number[];
+};
+
+/** An IPv4 address and TCP port of a forge. */
+export type Endpoint = { readonly address: string; readonly port: number };
+
+/** Not the internet: this host, private ranges, carrier NAT, link-local (metadata services), tests, multicast, reserved. */
+export const refusedRanges: readonly string[] = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+];
+
+export function poolOf(network: DriverNetwork): Pool {
+  return { ...network.pool, prefix: network.prefix };
+}
+
+/** The group number of all our interfaces: 31 bits of a hash, never 0 (the kernel's default group). */
+export function linkGroupOf(controllerId: string): number {
+  const digest = createHash('sha256').update(aliasOf(controllerId)).digest();
+  return (digest.readUInt32BE(0) & 0x7fff_ffff) | 0x100_0000;
+}
+
+export function tableOf(controllerId: string): string {
+  return `forgejo-runner-${controllerId.replaceAll(/[^A-Za-z0-9_-]/g, '_')}`;
+}
+
+export type LinkInput = {
+  readonly controllerId: string;
+  readonly id: MachineId;
+  readonly slot: number;
+  readonly network: DriverNetwork;
+  readonly mtu: number;
+};
+
+/** `ip -batch` on the host: namespace, veth pair, the host's end. */
+export function hostBatchOf({ controllerId, id, slot, network, mtu }: LinkInput): string {
+  const subnet = subnetOf(poolOf(network), slot);
+  const name = interfaceOf(id);
+  const namespace = namespaceOf(controllerId, id);
+  return [
+    `netns add ${namespace}`,
+    `link add ${name} mtu ${mtu} group ${linkGroupOf(controllerId)} type veth peer name eth0 mtu ${mtu} netns ${namespace}`,
+    `link set ${name} alias ${aliasOf(controllerId)} addrgenmode none`,
+    `addr add ${subnet.host}/${subnet.prefix} dev ${name}`,
+    `link set ${name} up`,
+    '',
+  ].join('\n');
+}
+
+/** `ip -n NAMESPACE -batch`: the machine's end. No IPv6 address is ever made there. */
+export function machineBatchOf({ slot, network }: Pick<LinkInput, 'slot' | 'network'>): string {
+  const subnet = subnetOf(poolOf(network), slot);
+  return [
+    'link set lo up',
+    'link set eth0 addrgenmode none',
+    `addr add ${subnet.machine}/${subnet.prefix} dev eth0`,
+    'link set eth0 up',
+    `route add default via ${subnet.host}`,
+    '',
+  ].join('\n');
+}
+
+export type RulesInput = {
+  readonly controllerId: string;
+  readonly network: DriverNetwork;
+  readonly endpoints: readonly Endpoint[];
+  readonly nameservers: readonly string[];
+};
+
+/** `nft -f`: our one table, replaced as a whole in one transaction. */
+export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput): string {
+  const table = `inet ${tableOf(controllerId)}`;
+  const group = linkGroupOf(controllerId);
+  const pool = `${network.pool.first}-${network.pool.last}`;
+  const forges = endpoints.map((endpoint) => `${endpoint.address} . ${endpoint.port}`);
+  return `table ${table}
+delete table ${table}
+table ${table} {
+  set pool { type ipv4_addr; flags interval; elements = { ${pool} }; }
+  set forges { type ipv4_addr . inet_service; ${elementsOf(forges)}}
+  set resolvers { type ipv4_addr; ${elementsOf(nameservers.filter(isIpv4))}}
+  set allowed { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.allow)}}
+  set refused { type ipv4_addr; flags interval; auto-merge; ${elementsOf(refusedRanges)}}
+  set ports { type inet_service; ${elementsOf(network.openPorts.map(String))}}
+
+  chain genuine {
+    meta nfproto ipv6 drop
+    ip saddr != @pool drop
+    fib saddr . iif oif missing drop
+  }
+  chain reachable {
+    ip daddr . tcp dport @forges accept
+    ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept
+  }
+  chain to-host {
+    type filter hook input priority filter - 10; policy accept;
+    iifgroup != ${group} accept
+    jump genuine
+    ct state established,related accept
+    jump reachable
+    ip daddr @pool meta l4proto { tcp, udp } th dport 53 accept
+    tcp dport @ports accept
+    drop
+  }
+  chain through-host {
+    type filter hook forward priority filter - 10; policy accept;
+    iifgroup ${group} jump genuine
+    iifgroup ${group} oifgroup ${group} drop
+    oifgroup ${group} ct state established,related accept
+    oifgroup ${group} drop
+    iifgroup != ${group} accept
+    ct state established,related accept
+    jump reachable
+    ip daddr @pool drop
+    ip daddr @allowed accept
+    ip daddr @refused drop
+  }
+  chain hide {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr @pool oifgroup != ${group} masquerade
+  }
+}
+`;
+}
+
+function elementsOf(elements: readonly string[]): string {
+  const unique = [...new Set(elements)];
+  return unique.length === 0 ? '' : `elements = { ${unique.join(', ')} }; `;
+}
+
+export function isIpv4(text: string): boolean {
+  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) && text.split('.').every((part) => Number(part) <= 255);
+}
+
+/** Resolvers named by a resolv.conf that a machine can use: IPv4, and not this host's own loopback stub. */
+export function nameserversOf(resolvConf: string): readonly string[] {
+  return [...resolvConf.matchAll(/^\s*nameserver\s+(\S+)/gm)]
+    .map((match) => match[1] ?? '')
+    .filter((address) => isIpv4(address) && !address.startsWith('127.') && address !== '0.0.0.0');
+}

@@ -1,0 +1,209 @@
+// Promises names, unit properties and command lines as data, all derived from the controller id, the machine's spec and its folder. Pure:
+// nothing here touches the host. What does not match a name exactly is foreign (I6).
+
+import { isMachineId } from '../core/naming.ts';
+import { uidBaseOf } from '../core/subnets.ts';
+import type { MachineExit, MachineId, Template } from '../core/model.ts';
+import { allowedCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
+import type { MachineSpec } from './driver.ts';
+
+export const slice = 'machine-forgejorunners.slice';
+
+/** Where things lie inside a machine. */
+export const inside = {
+  fifo: '/run/forgejo-runner/assign/job',
+  runner: '/run/forgejo-runner/runner',
+  init: '/run/forgejo-runner/init',
+  config: '/run/forgejo-runner/config.yml',
+} as const;
+
+/** A mark that others cannot bear by chance: the alias of our interfaces. */
+export function aliasOf(controllerId: string): string {
+  return `forgejo-runner-controller:${controllerId}`;
+}
+
+export function unitOf(controllerId: string, id: MachineId): string {
+  return `forgejo-runner-${controllerId}-${id}.service`;
+}
+
+export function namespaceOf(controllerId: string, id: MachineId): string {
+  return `forgejo-runner-${controllerId}-${id}`;
+}
+
+export function interfaceOf(id: MachineId): string {
+  return `fr-${id}`;
+}
+
+/** The machine that a namespace or (with `.service`) a unit of ours belongs to; undefined for foreign names. */
+export function machineOfName(controllerId: string, name: string, suffix: '' | '.service'): MachineId | undefined {
+  const prefix = `forgejo-runner-${controllerId}-`;
+  if (!name.startsWith(prefix) || !name.endsWith(suffix)) return undefined;
+  const id = name.slice(prefix.length, name.length - suffix.length);
+  return isMachineId(id) ? id : undefined;
+}
+
+/** The machine that an interface name could belong to; its alias must say so, too. */
+export function machineOfInterface(name: string): MachineId | undefined {
+  const id = name.startsWith('fr-') ? name.slice(3) : '';
+  return isMachineId(id) ? id : undefined;
+}
+
+/** Where things of one machine lie on the host, below `<stateDir>`. */
+export type MachinePaths = {
+  readonly folder: string;
+  readonly marker: string;
+  readonly root: string;
+  readonly shared: string;
+  readonly assign: string;
+  readonly fifo: string;
+  readonly volume: string;
+  readonly exit: string;
+};
+
+export function pathsOf(stateDir: string, id: MachineId): MachinePaths {
+  const folder = `${stateDir}/machines/${id}`;
+  return {
+    folder,
+    marker: `${folder}/machine.json`,
+    root: `${folder}/root`,
+    shared: `${folder}/shared`,
+    assign: `${folder}/shared/assign`,
+    fifo: `${folder}/shared/assign/job`,
+    volume: `${folder}/volume.ext4`,
+    exit: `${stateDir}/exits/${id}`,
+  };
+}
+
+/** What the machine's root needs bound from the host, found once by looking at it (root.ts). */
+export type RootPlan = {
+  readonly template: Template;
+  /** Folders of the host that lie at the same path inside, read-only: /usr, /etc/alternatives, /etc/ssl/certs. */
+  readonly shared: readonly string[];
+  /** Top folders of a directory template, each overlaid by a fresh one. */
+  readonly overlaid: readonly string[];
+};
+
+export type UnitInput = {
+  readonly controllerId: string;
+  readonly stateDir: string;
+  readonly spec: MachineSpec;
+  readonly rootPlan: RootPlan;
+};
+
+/** `systemd-run` arguments that start the machine. Nothing in them is secret. */
+export function startArgumentsOf(input: UnitInput): readonly string[] {
+  return [
+    '--quiet',
+    '--no-block',
+    '--collect',
+    `--unit=${unitOf(input.controllerId, input.spec.id)}`,
+    ...unitPropertiesOf(input).map(([name, value]) => `--property=${name}=${value}`),
+    '--',
+    'systemd-nspawn',
+    // PID 1 expands $ in arguments; only a doubled one comes through as itself.
+    ...nspawnArgumentsOf(input).map((argument) => argument.replaceAll('$', '$$$$')),
+  ];
+}
+
+export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): readonly (readonly [name: string, value: string])[] {
+  const { cpus, memoryBytes, tasks } = spec.profile.limits;
+  return [
+    ['Description', `Forgejo Actions job machine ${spec.id} (profile ${spec.profile.name})`],
+    ['Slice', slice],
+    ['Type', 'notify'],
+    ['NotifyAccess', 'main'],
+    ['Delegate', 'yes'],
+    ['KillMode', 'mixed'],
+    ['NetworkNamespacePath', `/run/netns/${namespaceOf(controllerId, spec.id)}`],
+    ['RuntimeMaxSec', `${spec.runtimeMaxMs}ms`],
+    ['TimeoutStartSec', `${spec.profile.timeouts.startMs}ms`],
+    ['TimeoutStopSec', `${spec.profile.timeouts.stopMs}ms`],
+    ...(memoryBytes === undefined ? [] : ([['MemoryMax', String(memoryBytes)]] as const)),
+    ['MemorySwapMax', '0'],
+    ...(cpus === undefined ? [] : ([['CPUQuota', `${Math.round(cpus * 100)}%`]] as const)),
+    ...(tasks === undefined ? [] : ([['TasksMax', String(tasks)]] as const)),
+    // One step that takes too much dies alone: the runner lives on and reports the failure.
+    ['OOMPolicy', 'continue'],
+    ['LimitNOFILE', '524288'],
+    ['LimitCORE', '0'],
+    ['DevicePolicy', 'closed'],
+    ['DeviceAllow', 'char-pts rw'],
+    ['SyslogIdentifier', spec.id],
+    ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit)],
+    ['Environment', 'SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0'],
+    ['SystemCallArchitectures', 'native'],
+    ['SystemCallErrorNumber', 'EPERM'],
+    ['SystemCallFilter', allowedCalls.join(' ')],
+    ['SystemCallFilter', `~${deniedCalls.join(' ')}`],
+  ];
+}
+
+/**
+ * Writes how the machine ended. One write of a whole line by the shell itself, no rename: a record counts only when its newline is there,
+ * so half of one is none, and the end of a job does not wait for another process.
+ */
+function exitRecorderOf(path: string): string {
+  return `/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >"$$0"' ${quoted(path)}`;
+}
+
+/** Reads an exit record: "RESULT CODE STATUS\n". Undefined while it is not whole. */
+export function parseExitRecord(text: string): MachineExit | undefined {
+  if (!text.endsWith('\n')) return undefined;
+  const [result = '', code = '', status = ''] = text.trim().split(/\s+/);
+  return result === '' ? undefined : { result, code, status };
+}
+
+export function nspawnArgumentsOf({ stateDir, spec, rootPlan }: UnitInput): readonly string[] {
+  const paths = pathsOf(stateDir, spec.id);
+  return [
+    '--quiet',
+    '--keep-unit',
+    '--register=yes',
+    '--settings=no',
+    `--machine=${spec.id}`,
+    `--directory=${paths.root}`,
+    `--private-users=${uidBaseOf(spec.slot)}:65536`,
+    '--private-users-ownership=chown',
+    '--console=pipe',
+    '--kill-signal=SIGTERM',
+    '--link-journal=no',
+    '--resolv-conf=off',
+    '--timezone=off',
+    '--no-new-privileges=yes',
+    `--drop-capability=${droppedCapabilities.join(',')}`,
+    ...rootBindsOf(rootPlan),
+    `--bind-ro=${escapedPath(paths.shared)}:/run/forgejo-runner:idmap`,
+    `--bind-ro=${escapedPath(spec.profile.runnerPath)}:${inside.runner}`,
+    ...spec.profile.binds.map(
+      (bind) => `--bind${bind.writable ? '' : '-ro'}=${escapedPath(bind.source)}:${escapedPath(bind.target)}:idmap`,
+    ),
+    ...Object.entries(spec.profile.environment).map(([name, value]) => `--setenv=${name}=${value}`),
+    '--',
+    '/bin/sh',
+    inside.init,
+  ];
+}
+
+function rootBindsOf(plan: RootPlan): readonly string[] {
+  const shared = plan.shared.map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}:idmap`);
+  if (plan.template.kind === 'host') return shared;
+  return [
+    // `.template` sorts before every other target, so it is there when the overlays on top of it are made.
+    `--bind-ro=${escapedPath(plan.template.path)}:/.template:idmap`,
+    ...plan.overlaid.map((name) => {
+      const top = escapedPath(name);
+      return `--overlay=+/.template/${top}:+/.fresh/${top}:/${top}`;
+    }),
+    ...shared,
+  ];
+}
+
+/** nspawn splits at colons and takes backslashes as escapes. */
+function escapedPath(path: string): string {
+  return path.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
+}
+
+/** One word for systemd's own command line syntax. */
+function quoted(word: string): string {
+  return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('$', '$$$$')}"`;
+}

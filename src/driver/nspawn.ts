@@ -1,0 +1,170 @@
+// Promises the driver for one systemd host: every machine is a transient unit that runs systemd-nspawn, owned by PID 1 and never by us.
+// Wires the parts of this folder together; every verb is safe twice and touches only names with our mark (I6).
+
+import { mkdirSync, watch } from 'node:fs';
+import type { Clock } from '../clock.ts';
+import { isMachineId } from '../core/naming.ts';
+import type { MachineId, Profile } from '../core/model.ts';
+import { ControllerError, isControllerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { deliver } from './assignment.ts';
+import type { Driver, Leftover, MachineSpec } from './driver.ts';
+import { run } from './exec.ts';
+import { checkHost } from './host-check.ts';
+import { assignmentText } from './init-script.ts';
+import { listMachines } from './listing.ts';
+import { writeMarker } from './marker.ts';
+import { applyRules, makeLink, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import type { DriverNetwork } from './network.ts';
+import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
+import { removeMachine } from './removal.ts';
+import { fillRoot, fillShared, inspectTemplate, resolversOf } from './root.ts';
+import type { RootImage } from './root.ts';
+import { exists, findTraces, leftoversOf, unitIsThere } from './traces.ts';
+import { mountVolume } from './volume.ts';
+
+export type NspawnDriverInput = {
+  readonly controllerId: string;
+  /** Absolute; must be on a file system with idmapped mounts. */
+  readonly stateDir: string;
+  readonly network: DriverNetwork;
+  readonly profiles: readonly Profile[];
+  /** Where machines reach their forges; resolved again at every check(). */
+  readonly forgeUrls: readonly string[];
+  readonly log: Log;
+  readonly clock: Clock;
+};
+
+/** What check() found out and start() builds on. */
+type Prepared = { readonly images: ReadonlyMap<string, RootImage>; readonly resolvers: readonly string[]; readonly mtu: number };
+
+export function createNspawnDriver(input: NspawnDriverInput): Driver {
+  const { controllerId, stateDir, network, log, clock } = input;
+  const starting = new Set<MachineId>();
+  let prepared: Promise<Prepared> | undefined;
+
+  async function prepare(): Promise<Prepared> {
+    mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
+    mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
+    await checkHost(input);
+    const templates = new Map(input.profiles.map((profile) => [templateKey(profile), profile.template]));
+    const [images, resolvers, mtu, endpoints] = await Promise.all([
+      Promise.all([...templates].map(async ([key, template]) => [key, await inspectTemplate(template)] as const)),
+      resolversOf(network),
+      uplinkMtu(),
+      resolveEndpoints(input.forgeUrls, (url, error) =>
+        log.warn('host-error', { url, error }, 'a forge name did not resolve; machines cannot reach it until it does'),
+      ),
+    ]);
+    await applyRules({ controllerId, network, endpoints, nameservers: resolvers });
+    return { images: new Map(images), resolvers, mtu };
+  }
+
+  async function check(): Promise<void> {
+    const attempt = prepare();
+    // A failed check must not be remembered: the next start tries again.
+    prepared = attempt;
+    try {
+      await attempt;
+    } catch (error) {
+      if (prepared === attempt) prepared = undefined;
+      throw error;
+    }
+  }
+
+  async function ready(): Promise<Prepared> {
+    if (prepared === undefined) await check();
+    return prepared ?? ready();
+  }
+
+  async function start(spec: MachineSpec): Promise<void> {
+    requireId(spec.id);
+    if (starting.has(spec.id)) return;
+    starting.add(spec.id);
+    try {
+      await startOnce(spec);
+    } finally {
+      starting.delete(spec.id);
+    }
+  }
+
+  async function startOnce(spec: MachineSpec): Promise<void> {
+    const paths = pathsOf(stateDir, spec.id);
+    const host = await ready();
+    if ((await unitIsThere(controllerId, spec.id)) || (await exists(paths.exit))) return;
+    if ((await exists(paths.shared)) && !(await exists(paths.fifo))) return; // had its job, and is gone: list() says so
+    await removeMachine({ controllerId, stateDir, clock, id: spec.id }); // of a start that was cut short
+    const image = host.images.get(templateKey(spec.profile)) ?? (await inspectTemplate(spec.profile.template));
+    await writeMarker(paths, {
+      version: 1,
+      id: spec.id,
+      controllerId,
+      slot: spec.slot,
+      startedAt: clock.now(),
+      profile: spec.profile.name,
+    });
+    await Promise.all([
+      makeLink({ controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu }),
+      makeRoot(spec, image, host.resolvers),
+      fillShared(paths, spec),
+    ]);
+    await run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }));
+  }
+
+  async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {
+    const paths = pathsOf(stateDir, spec.id);
+    if (spec.profile.limits.diskBytes !== undefined) await mountVolume(stateDir, paths, spec.profile.limits.diskBytes);
+    await fillRoot({ paths, image, spec, resolvers });
+  }
+
+  async function stop(id: MachineId, graceMs: number): Promise<void> {
+    requireId(id);
+    if (!(await unitIsThere(controllerId, id))) return;
+    const args =
+      graceMs > 0 ? ['stop', '--no-block', '--', unitOf(controllerId, id)] : ['kill', '--signal=KILL', '--', unitOf(controllerId, id)];
+    try {
+      await run('systemctl', args, { timeoutMs: 10_000 });
+    } catch (error) {
+      if (isControllerError(error) && !(await unitIsThere(controllerId, id))) return;
+      throw error;
+    }
+  }
+
+  async function artefacts(): Promise<readonly Leftover[]> {
+    const traces = await findTraces(controllerId, stateDir);
+    const ids = [...new Set(Object.values(traces).flatMap((set) => [...set]))];
+    return (await Promise.all(ids.map(async (id) => leftoversOf(controllerId, stateDir, id)))).flat();
+  }
+
+  return {
+    check,
+    list: async () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) }),
+    start,
+    assign: async (id, assignment, signal) => {
+      requireId(id);
+      const text = assignmentText(assignment);
+      return deliver({ id, paths: pathsOf(stateDir, id), text, signal, clock, beingStarted: () => starting.has(id) });
+    },
+    stop,
+    remove: async (id) => {
+      requireId(id);
+      return removeMachine({ controllerId, stateDir, clock, id });
+    },
+    artefacts,
+    watch: (wake) => {
+      mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
+      const watcher = watch(`${stateDir}/exits`, { persistent: false }, () => wake());
+      watcher.on('error', (error) => log.warn('host-error', { error }, 'the exit records are no longer watched; ends are seen by polling'));
+      return () => watcher.close();
+    },
+  };
+}
+
+function templateKey(profile: Profile): string {
+  return profile.template.kind === 'host' ? 'host' : `directory:${profile.template.path}`;
+}
+
+/** A name that could leave our folder or namespace is a bug of the caller, but one that must never reach the host. */
+function requireId(id: string): void {
+  if (!isMachineId(id)) throw new ControllerError('DRIVER_FAILED', `"${String(id)}" is not the id of a machine of ours.`);
+}

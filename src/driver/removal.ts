@@ -1,0 +1,136 @@
+// Promises that after remove() nothing of a machine is left on the host, whatever its root holds and wherever an earlier try stopped: the
+// marker goes last, and what stayed is named. Never follows a link out of the machine's folder.
+
+import { readdir, rm, rmdir, stat } from 'node:fs/promises';
+import type { Clock } from '../clock.ts';
+import type { MachineId } from '../core/model.ts';
+import { ControllerError } from '../errors.ts';
+import type { Leftover } from './driver.ts';
+import { run, tryRun } from './exec.ts';
+import { readExit } from './listing.ts';
+import { interfaceOf, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
+import type { MachinePaths } from './nspawn-unit.ts';
+import { exists, hasOurAlias, leftoversOf, mountsBelow, namespaceIsThere, unitIsThere } from './traces.ts';
+
+const nspawnRun = '/run/systemd/nspawn';
+
+export type RemovalInput = { readonly controllerId: string; readonly stateDir: string; readonly clock: Clock; readonly id: MachineId };
+
+/** Ends and removes a machine. Absent = success. Rejects with DRIVER_FAILED and `details.leftovers`. */
+export async function removeMachine(input: RemovalInput): Promise<void> {
+  const { controllerId, stateDir, id } = input;
+  const paths = pathsOf(stateDir, id);
+  if ((await leftoversOf(controllerId, stateDir, id)).length === 0) return;
+  await endUnit(input);
+  await Promise.all([removeLink(input), removeFiles(paths, id)]);
+  await rm(paths.exit, { force: true });
+  const left = (await leftoversOf(controllerId, stateDir, id)).filter((leftover) => leftover.name !== paths.folder);
+  if (left.length > 0) throw stayed(id, left);
+  await removeMarker(paths);
+  if (await exists(paths.folder)) throw stayed(id, [{ kind: 'directory', name: paths.folder }]);
+}
+
+function stayed(id: MachineId, leftovers: readonly Leftover[]): ControllerError {
+  const names = leftovers.map(({ kind, name }) => `${kind} ${name}`).join(', ');
+  return new ControllerError('DRIVER_FAILED', `Machine ${id} could not be removed completely; still there: ${names}.`, {
+    details: { leftovers },
+  });
+}
+
+/** Polls with growing pauses until `done`; false when the time is over. */
+async function until(clock: Clock, limitMs: number, done: () => Promise<boolean>): Promise<boolean> {
+  const end = clock.now() + limitMs;
+  for (let pause = 2; !(await done()); pause = Math.min(pause * 1.5, 15)) {
+    if (clock.now() >= end) return false;
+    await clock.sleep(pause);
+  }
+  return true;
+}
+
+/** Kills the unit's whole control group and waits until systemd has forgotten the unit. */
+async function endUnit({ controllerId, stateDir, clock, id }: RemovalInput): Promise<void> {
+  const unit = unitOf(controllerId, id);
+  const gone = async (): Promise<boolean> => !(await unitIsThere(controllerId, id));
+  if (await gone()) return;
+  // It ended by itself and systemd is about to drop it: no need to kill.
+  if ((await readExit(pathsOf(stateDir, id).exit)) !== undefined && (await until(clock, 400, gone))) return;
+  for (let tries = 0; tries < 5; tries += 1) {
+    // The stop takes back a start that is still queued, the kill ends what runs without any grace.
+    await tryRun('systemctl', ['stop', '--no-block', '--', unit], { timeoutMs: 5_000 });
+    await tryRun('systemctl', ['kill', '--signal=KILL', '--', unit], { timeoutMs: 5_000 });
+    if (await until(clock, 2_000, gone)) return;
+    await tryRun('systemctl', ['reset-failed', '--', unit], { timeoutMs: 5_000 });
+    if (await gone()) return;
+  }
+  throw stayed(id, [{ kind: 'unit', name: unit }]);
+}
+
+/** Deletes the namespace and waits until the veth pair, which the kernel drops later, is seen gone: only then is the slot free. */
+async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<void> {
+  const name = interfaceOf(id);
+  if (await namespaceIsThere(controllerId, id)) await run('ip', ['netns', 'del', namespaceOf(controllerId, id)], { timeoutMs: 10_000 });
+  const gone = async (): Promise<boolean> => !(await hasOurAlias(controllerId, id));
+  if (await until(clock, 1_000, gone)) return;
+  await tryRun('ip', ['link', 'del', name], { timeoutMs: 10_000 });
+  await until(clock, 3_000, gone);
+}
+
+/** Everything in the folder but the marker, and what nspawn keeps elsewhere. */
+async function removeFiles(paths: MachinePaths, id: MachineId): Promise<void> {
+  const locks = await lockOf(paths);
+  await unmount(paths.folder);
+  await Promise.all([
+    removeTree(paths),
+    ...locks.map(async (path) => rm(path, { force: true })),
+    ...[`${nspawnRun}/propagate/${id}`, `${nspawnRun}/unix-export/${id}`].map(async (path) => rm(path, { recursive: true, force: true })),
+    ...[`${nspawnRun}/${id}.nspawn`].map(async (path) => rm(path, { force: true })),
+  ]);
+}
+
+/** nspawn's lock on the root's inode: stays behind when nspawn is killed. */
+async function lockOf(paths: MachinePaths): Promise<readonly string[]> {
+  try {
+    const root = await stat(paths.root, { bigint: true });
+    return [`${nspawnRun}/locks/inode-${root.dev.toString()}:${root.ino.toString()}`];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function unmount(folder: string): Promise<void> {
+  const mounts = await mountsBelow(folder);
+  if (mounts.length === 0) return;
+  const result = await tryRun('umount', ['--', ...mounts], { timeoutMs: 20_000 });
+  if (result.code !== 0 || result.trouble !== undefined)
+    await run('umount', ['--lazy', '--', ...(await mountsBelow(folder))], { timeoutMs: 20_000 });
+}
+
+async function removeTree(paths: MachinePaths): Promise<void> {
+  const entries = (await entriesOf(paths.folder)).filter((name) => name !== 'machine.json').map((name) => `${paths.folder}/${name}`);
+  if (entries.length === 0) return;
+  // rm walks by file descriptors: paths longer than PATH_MAX and links cannot lead it astray, as they could a walk by names.
+  const remove = ['-rf', '--one-file-system', '--', ...entries];
+  const first = await tryRun('rm', remove, { timeoutMs: 120_000 });
+  if (first.code === 0 && first.trouble === undefined) return;
+  await tryRun('chattr', ['-R', '-f', '-i', '-a', '--', ...entries], { timeoutMs: 60_000 });
+  await run('rm', remove, { timeoutMs: 120_000 });
+}
+
+async function entriesOf(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function removeMarker(paths: MachinePaths): Promise<void> {
+  await rm(paths.marker, { force: true });
+  try {
+    await rmdir(paths.folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,139 @@
+// Promises to find everything on the host that bears our mark, by reading folders only: no process is started to learn that nothing is
+// there. What cannot be read is an error, never "nothing" (I2).
+
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { isMachineId } from '../core/naming.ts';
+import { addressToNumber } from '../core/subnets.ts';
+import type { MachineId } from '../core/model.ts';
+import type { Leftover } from './driver.ts';
+import { poolOf } from './network.ts';
+import type { DriverNetwork } from './network.ts';
+import { aliasOf, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
+
+const transientUnits = '/run/systemd/transient';
+const namespaces = '/run/netns';
+const interfaces = '/sys/class/net';
+const machined = '/run/systemd/machines';
+
+/** Ids with at least one trace of each kind. */
+export type Traces = {
+  readonly units: ReadonlySet<MachineId>;
+  readonly folders: ReadonlySet<MachineId>;
+  readonly namespaces: ReadonlySet<MachineId>;
+  readonly interfaces: ReadonlySet<MachineId>;
+  readonly exits: ReadonlySet<MachineId>;
+};
+
+export async function findTraces(controllerId: string, stateDir: string): Promise<Traces> {
+  const [units, folders, spaces, links, exits] = await Promise.all([
+    namesIn(transientUnits),
+    namesIn(`${stateDir}/machines`),
+    namesIn(namespaces),
+    namesIn(interfaces),
+    namesIn(`${stateDir}/exits`),
+  ]);
+  const ours = await Promise.all(
+    links
+      .map((name) => machineOfInterface(name))
+      .filter((id) => id !== undefined)
+      .map(async (id) => ((await hasOurAlias(controllerId, id)) ? id : undefined)),
+  );
+  return {
+    units: idsOf(units.map((name) => machineOfName(controllerId, name, '.service'))),
+    folders: idsOf(folders.map((name) => (isMachineId(name) ? name : undefined))),
+    namespaces: idsOf(spaces.map((name) => machineOfName(controllerId, name, ''))),
+    interfaces: idsOf(ours),
+    exits: idsOf(exits.map((name) => (isMachineId(name) ? name : undefined))),
+  };
+}
+
+function idsOf(ids: readonly (MachineId | undefined)[]): ReadonlySet<MachineId> {
+  return new Set(ids.filter((id) => id !== undefined));
+}
+
+/** Entries of a folder; a folder that is not there has none. */
+export async function namesIn(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** True while systemd holds a transient unit of this machine, in whatever state. */
+export async function unitIsThere(controllerId: string, id: MachineId): Promise<boolean> {
+  return exists(`${transientUnits}/${unitOf(controllerId, id)}`);
+}
+
+export async function namespaceIsThere(controllerId: string, id: MachineId): Promise<boolean> {
+  return exists(`${namespaces}/${namespaceOf(controllerId, id)}`);
+}
+
+export async function hasOurAlias(controllerId: string, id: MachineId): Promise<boolean> {
+  try {
+    return (await readFile(`${interfaces}/${interfaceOf(id)}/ifalias`, 'utf8')).trim() === aliasOf(controllerId);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // EINVAL, ENODEV: it went away between the listing and the reading.
+    if (code === 'ENOENT' || code === 'EINVAL' || code === 'ENODEV') return false;
+    throw error;
+  }
+}
+
+/** The slot that an interface's address tells, for machines whose marker is lost; -1 when nothing tells. */
+export function slotOfInterface(network: DriverNetwork, id: MachineId): number {
+  const address = networkInterfaces()[interfaceOf(id)]?.find((entry) => entry.family === 'IPv4')?.address;
+  if (address === undefined) return -1;
+  const pool = poolOf(network);
+  const size = 2 ** (32 - pool.prefix);
+  const slot = Math.floor(addressToNumber(address) / size) - Math.ceil(addressToNumber(pool.first) / size);
+  return slot >= 0 ? slot : -1;
+}
+
+/** Mount points at or below a folder, deepest first. */
+export async function mountsBelow(folder: string): Promise<readonly string[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  return text
+    .split('\n')
+    .map((line) =>
+      (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8))),
+    )
+    .filter((path) => path === folder || path.startsWith(`${folder}/`))
+    .toSorted((a, b) => b.length - a.length);
+}
+
+/** Everything that is there of one machine now. */
+export async function leftoversOf(controllerId: string, stateDir: string, id: MachineId): Promise<readonly Leftover[]> {
+  const paths = pathsOf(stateDir, id);
+  const [unit, namespace, link, folder, mounts, exit, machine] = await Promise.all([
+    unitIsThere(controllerId, id),
+    namespaceIsThere(controllerId, id),
+    hasOurAlias(controllerId, id),
+    exists(paths.folder),
+    mountsBelow(paths.folder),
+    exists(paths.exit),
+    exists(`${machined}/${id}`),
+  ]);
+  return [
+    ...(unit ? [{ kind: 'unit', name: unitOf(controllerId, id) } as const] : []),
+    ...(namespace ? [{ kind: 'network-namespace', name: namespaceOf(controllerId, id) } as const] : []),
+    ...(link ? [{ kind: 'interface', name: interfaceOf(id) } as const] : []),
+    ...(folder ? [{ kind: 'directory', name: paths.folder } as const] : []),
+    ...mounts.map((name) => ({ kind: 'mount', name }) as const),
+    ...(exit ? [{ kind: 'exit-record', name: paths.exit } as const] : []),
+    ...(machine ? [{ kind: 'machine', name: id } as const] : []),
+  ];
+}
