@@ -1,0 +1,56 @@
+// Promises I7 for the configuration: a token is neither taken from where it must not stand, nor quoted back, nor kept.
+
+import { expect, test } from 'vitest';
+import { renderConfig } from '../../src/config.ts';
+import { basicEnv, basicYaml, goodToken, load, mistakeAt, refusal } from '../support/config-fixture.ts';
+
+const digits = '1234567890123456789012345678901234567890';
+
+test('I7 the token is in neither the Config nor what check-config prints', async () => {
+  const config = await load({ env: basicEnv });
+  expect(JSON.stringify(config) + renderConfig(config)).not.toContain(goodToken);
+});
+
+test('I7 FORGEJO_TOKEN in the environment is refused with the remedy', async () => {
+  expect(await mistakeAt('FORGEJO_TOKEN', { env: { ...basicEnv, FORGEJO_TOKEN: goodToken } })).toContain('FORGEJO_TOKEN_FILE');
+  expect(await mistakeAt('FORGEJO_TOKEN', { yaml: basicYaml, env: { FORGEJO_TOKEN: goodToken } })).toContain('unset it');
+});
+
+test.each([
+  ['an inline token', `forges: [{url: "https://x", scope: {user: true}, token: ${goodToken}}]`],
+  ['a token as tokenFile', `forges: [{url: "https://x", scope: {user: true}, tokenFile: ${goodToken}}]`],
+  ['a token of digits as tokenFile', `forges: [{url: "https://x", scope: {user: true}, tokenFile: ${digits}}]`],
+  ['a short token as tokenFile', `forges: [{url: "https://x", scope: {user: true}, tokenFile: ${goodToken.slice(0, 20)}}]`],
+  ['a token in the url', `forges: [{url: "https://u:${goodToken}@x", scope: {user: true}, tokenFile: /run/token}]`],
+  ['a token as an unknown key', `${basicYaml}${goodToken}: 1`],
+  ['a token as the value of an unknown key', `${basicYaml}frobnicate: ${goodToken}`],
+  ['a token as a controller id', `${basicYaml}controllerId: ${goodToken}`],
+  ['a token as a label', `${basicYaml}profiles: [{labels: ["${goodToken}:x"]}]`],
+  ['a token in the environment of jobs', `${basicYaml}profiles: [{labels: a, environment: {API_TOKEN: ${goodToken}}}]`],
+  ['a token beside a syntax error', `forges: [{token: "${goodToken}" ${goodToken}]\n  x`],
+  ['a token as a duplicate key', `${goodToken}: 1\n${goodToken}: 1`],
+  ['a token as an alias', `forges: *${goodToken}`],
+])('I7 %s is refused and not quoted', async (_, yaml) => {
+  const { all } = await refusal({ yaml });
+  expect(all).not.toContain(goodToken.slice(0, 12));
+  expect(all).not.toContain('1.23456');
+  expect(all).not.toContain(digits.slice(0, 12));
+});
+
+test('I7 a token file with more than a token in it is refused and not quoted', async () => {
+  const { all, mistakes } = await refusal({ env: basicEnv, files: { '/run/token': `user ${goodToken}` } });
+  expect(mistakes[0]?.message).toContain('more than one word');
+  expect(all).not.toContain(goodToken);
+});
+
+test.each(['', '  \n'])('an empty token file (%j) is refused', async (text) => {
+  expect(await mistakeAt('FORGEJO_TOKEN_FILE', { env: basicEnv, files: { '/run/token': text } })).toContain('is empty');
+});
+
+test.each(['/var/lib', '/', '/var/lib/forgejo-runner-controller/records', '/run/token', '/run'])(
+  'I7 a bind of %s, which would show jobs the state or the token, is refused',
+  async (source) => {
+    const yaml = `${basicYaml}profiles: [{labels: a, binds: ["${source}:/x"]}]`;
+    expect(await mistakeAt('profiles[0].binds', { yaml })).toContain('holds secrets of this service');
+  },
+);
