@@ -1,0 +1,40 @@
+// Promises that the documents keep step with the tree: dependencies, invariants and the commands that CONTRIBUTING names.
+
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+
+const root = new URL('..', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+const invariants = Array.from({ length: 9 }, (_, step) => `I${step + 1}`);
+
+describe('the documents', () => {
+  test('docs/DEPENDENCIES.md names every dependency once, with its reason, and no other', () => {
+    const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+    const named = [...read('docs/DEPENDENCIES.md').matchAll(/^\| `([^`]+)` \| .{10,} \| .{10,} \|$/gm)].map((hit) => hit[1] ?? '');
+    const wanted = [...Object.keys(dependencies ?? {}), ...Object.keys(devDependencies ?? {})];
+    expect(named.toSorted()).toEqual(wanted.toSorted());
+  });
+
+  test('docs/INVARIANTS.md states each invariant once, in order', () => {
+    const stated = [...read('docs/INVARIANTS.md').matchAll(/^## (I\d+) /gm)].map((hit) => hit[1]);
+    expect(stated).toEqual(invariants);
+  });
+
+  test('each invariant has a test that bears its name', () => {
+    const suites = globSync('test/**/*.test.ts', { cwd: root.pathname }).map(read).join('\n');
+    const names = [...suites.matchAll(/\b(?:test|it|describe)(?:\.\w+\([^()]*\))?\(\s*['"`]([^\n]*)/g)].map((hit) => hit[1] ?? '');
+    expect(invariants.filter((id) => !names.some((name) => new RegExp(String.raw`\b${id}\b`).test(name)))).toEqual([]);
+  });
+
+  test('every script and npm command that the guides name exists', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const guides = ['CONTRIBUTING.md', 'README.md']
+      .filter((path) => existsSync(new URL(path, root)))
+      .map(read)
+      .join('\n');
+    const files = [...guides.matchAll(/\.\/(scripts\/[\w-]+)/g)].map((hit) => hit[1] ?? '');
+    const commands = [...guides.matchAll(/npm run ([\w:-]+)/g)].map((hit) => hit[1] ?? '');
+    expect(files.filter((path) => !existsSync(new URL(path, root)))).toEqual([]);
+    expect(commands.filter((name) => !(name in scripts))).toEqual([]);
+  });
+});
