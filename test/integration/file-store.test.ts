@@ -1,0 +1,80 @@
+// The records on a real disk.
+
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openFileStore } from '../../src/store/file-store.ts';
+import { aJob, aRunner } from '../support/build.ts';
+
+let stateDir: string;
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'store-'));
+});
+afterEach(() => rm(stateDir, { recursive: true, force: true }));
+
+const opened = (controllerId = 'test') => openFileStore({ stateDir, controllerId });
+const full = aRunner(aJob(1), {
+  credentials: { id: 3, uuid: 'u', token: 'secret' },
+  assignedAt: 2,
+  pickedAt: 3,
+  missedAt: 4,
+  stop: { reason: 'job-timeout', at: 5 },
+});
+
+describe('file store', () => {
+  test('what was put reads back equal, and is gone after delete', async () => {
+    const store = await opened();
+    await store.put(full);
+    await store.put(aRunner(aJob(2)));
+    expect((await store.load()).runners).toEqual(expect.arrayContaining([full, aRunner(aJob(2))]));
+    await store.delete(full.id);
+    await store.delete(full.id);
+    expect((await store.load()).runners).toEqual([aRunner(aJob(2))]);
+    await store.close();
+  });
+  test('I7 a record with a token is readable by its owner alone', async () => {
+    const store = await opened();
+    await store.put(full);
+    expect((await stat(join(stateDir, 'runners'))).mode & 0o777).toBe(0o700);
+    expect((await stat(join(stateDir, 'runners', `${full.id}.json`))).mode & 0o777).toBe(0o600);
+    await store.close();
+  });
+  test('a half-written record is forgotten, an unreadable one is put aside and named, neither is deleted silently', async () => {
+    const store = await opened();
+    await store.put(full);
+    await writeFile(join(stateDir, 'runners', `${aRunner(aJob(2)).id}.json.new`), '{"versio');
+    await writeFile(join(stateDir, 'runners', 'j0000009abc.json'), '{"version":1,"runner":{"id":"j00');
+    await writeFile(join(stateDir, 'runners', 'j0000008abc.json'), JSON.stringify({ version: 99, runner: full }));
+    const loaded = await store.load();
+    expect(loaded.runners).toEqual([full]);
+    expect(loaded.quarantined).toEqual(['j0000008abc.json', 'j0000009abc.json']);
+    expect(await readFile(join(stateDir, 'quarantine', 'j0000009abc.json'), 'utf8')).toContain('"version":1');
+    expect(await readdir(join(stateDir, 'runners'))).toEqual([`${full.id}.json`]);
+    await store.close();
+  });
+  test('a record whose name and id differ is put aside', async () => {
+    const store = await opened();
+    await store.put(full);
+    await writeFile(join(stateDir, 'runners', 'j0000007abc.json'), await readFile(join(stateDir, 'runners', `${full.id}.json`)));
+    expect((await store.load()).quarantined).toEqual(['j0000007abc.json']);
+    await store.close();
+  });
+  test('a second copy on the same state directory is refused with a clear code, and let in when the first has gone', async () => {
+    const first = await opened();
+    await expect(opened()).rejects.toMatchObject({ code: 'STATE_LOCKED', exitCode: 4 });
+    await first.close();
+    await (await opened()).close();
+  });
+  test("another controller's state directory is refused by name", async () => {
+    await (await opened('home')).close();
+    await expect(opened('test')).rejects.toThrow(/belongs to the controller `home`, this one is `test`/);
+    await (await opened('home')).close();
+  });
+  test('a state directory that cannot be made says where', async () => {
+    await writeFile(join(stateDir, 'file'), '');
+    await expect(openFileStore({ stateDir: join(stateDir, 'file', 'x'), controllerId: 'test' })).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+    });
+  });
+});

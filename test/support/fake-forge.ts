@@ -1,0 +1,77 @@
+// Promises a Forge port in memory with the semantics that the reconciler relies on: ephemeral registrations, handles, pick-up, end, cancel.
+// Any call can be made to fail, before or after its effect took place.
+
+import type { Job, Registration } from '../../src/core/model.ts';
+import { ControllerError } from '../../src/errors.ts';
+import type { Forge } from '../../src/forge/forge.ts';
+import { aJob } from './build.ts';
+
+type Verb = 'jobs' | 'registrations' | 'registration' | 'register' | 'unregister' | 'check';
+
+export type FakeForge = Forge & {
+  readonly calls: string[];
+  /** Lists a waiting job. */
+  queue(id: number, over?: Partial<Job>): Job;
+  /** The registration of that uuid takes its job. */
+  pick(uuid: string, handle: string): void;
+  /** The job ends, and with it the registration that took it. */
+  end(handle: string): void;
+  /** The next `times` calls of the verb fail; `lost` lets the effect happen first. */
+  fail(verb: Verb, times: number, lost?: boolean): void;
+  registered(): readonly Registration[];
+};
+
+export function createFakeForge(name = 'main'): FakeForge {
+  const jobs = new Map<string, Job>();
+  const registrations = new Map<number, Registration & { task?: string }>();
+  const failures = new Map<Verb, { times: number; lost: boolean }>();
+  const calls: string[] = [];
+  let nextId = 1;
+
+  async function call<T>(verb: Verb, subject: string, effect: () => T): Promise<T> {
+    calls.push(subject === '' ? verb : `${verb} ${subject}`);
+    await Promise.resolve();
+    const failure = failures.get(verb);
+    if (failure === undefined || failure.times === 0) return effect();
+    failure.times -= 1;
+    if (failure.lost) effect();
+    throw new ControllerError('FORGE_UNREACHABLE', `${verb}: no answer`);
+  }
+
+  return {
+    name,
+    scope: { kind: 'instance' },
+    instanceUrl: 'http://forge.test',
+    calls,
+    check: () => call('check', '', () => ({ major: 16, minor: 0, patch: 1, text: '16.0.1' })),
+    jobs: () => call('jobs', '', () => [...jobs.values()].toSorted((a, b) => a.id - b.id)),
+    registrations: () => call('registrations', '', () => [...registrations.values()]),
+    registration: (id) => call('registration', String(id), () => registrations.get(id)),
+    register: (runner, description) =>
+      call('register', runner, () => {
+        const id = nextId++;
+        registrations.set(id, { id, uuid: `uuid-${id}`, name: runner, description, ephemeral: true, status: 'idle' });
+        return { id, uuid: `uuid-${id}`, token: `secret-token-${id}` };
+      }),
+    unregister: (id) => call('unregister', String(id), () => void registrations.delete(id)),
+    close: async () => {},
+    queue(id, over = {}) {
+      const job = aJob(id, { forge: name, ...over });
+      jobs.set(job.handle, job);
+      return job;
+    },
+    pick(uuid, handle) {
+      const job = jobs.get(handle);
+      const registration = [...registrations.values()].find((each) => each.uuid === uuid);
+      if (job === undefined || registration === undefined) throw new Error(`no job ${handle} or no registration ${uuid}`);
+      jobs.set(handle, { ...job, state: 'running', taskId: job.id + 1000 });
+      registrations.set(registration.id, { ...registration, status: 'active', task: handle });
+    },
+    end(handle) {
+      jobs.delete(handle);
+      for (const [id, { task }] of registrations) if (task === handle) registrations.delete(id);
+    },
+    fail: (verb, times, lost = false) => void failures.set(verb, { times, lost }),
+    registered: () => [...registrations.values()],
+  };
+}
