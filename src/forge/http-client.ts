@@ -215,7 +215,7 @@ function unreachable(base: URL, call: HttpCall, cause: unknown): ControllerError
   const text = cause instanceof Error && cause.message !== '' ? cause.message : 'no connection';
   const message = `${base.origin} did not answer ${call.method} ${call.path}: ${text}${code === '' ? '' : ` (${code})`}.`;
   // The parser's error carries the raw answer, which may be that to a registration.
-  const safe = code.startsWith('HPE_') ? undefined : cause;
+  const safe = cause instanceof Error && 'data' in cause ? undefined : cause;
   return new ControllerError('FORGE_UNREACHABLE', message, { cause: safe, details: { ...detailsOf(call), errno: code } });
 }
 
