@@ -83,8 +83,7 @@ export function absolutePath(expected: string): Kind<string> {
   return {
     expected: `${expected} as an absolute path`,
     parse(value) {
-      // oxlint-disable-next-line no-control-regex
-      if (typeof value !== 'string' || !isAbsolute(value) || /[:\u0000-\u001f\u007f]/.test(value) || value.length > 4000) return undefined;
+      if (typeof value !== 'string' || !isAbsolute(value) || /[:\p{Cc}]/u.test(value) || value.length > 4000) return undefined;
       if (/(?:^|\/)\.\.(?:\/|$)/.test(value))
         return { message: `is ${describe(value)}, which goes up with ..`, remedy: 'write the path it ends at' };
       const path = normalize(value);

@@ -94,8 +94,7 @@ export function readLabels(value: unknown, path: string, findings: Findings): re
 
 function readLabel(item: unknown, path: string, findings: Findings): string | undefined {
   const text = typeof item === 'number' ? String(item) : item;
-  // oxlint-disable-next-line no-control-regex
-  if (typeof text !== 'string' || text.trim() === '' || text.length > 255 || /[\u0000-\u001f\u007f,]/.test(text) || looksSecret(text))
+  if (typeof text !== 'string' || text.trim() === '' || text.length > 255 || /[\p{Cc},]/u.test(text) || looksSecret(text))
     return findings.add(path, `has ${describe(text)} for a label`, 'write a name as it stands in runs-on, such as ubuntu-22.04');
   const [name = '', scheme, ...rest] = text.trim().split(':');
   const bare = name.trim();

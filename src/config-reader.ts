@@ -46,7 +46,8 @@ export function createFindings(): Findings {
     mistakes,
     warnings,
     add(path, message, remedy) {
-      mistakes.push({ path: nameOf(path), message, remedy });
+      const mistake = { path: nameOf(path), message, remedy };
+      if (!mistakes.some((known) => known.path === mistake.path && known.message === message)) mistakes.push(mistake);
       return undefined;
     },
     warn(path, sentence) {

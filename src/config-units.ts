@@ -55,7 +55,8 @@ export function parseSize(value: unknown): number | undefined {
   if (match === null) return undefined;
   const [, count, unit = ''] = match;
   const size = unit === '' ? 1 : unitOf(unit);
-  return size === undefined ? undefined : wholeOf(Math.round(Number(count) * size));
+  // Half a byte is a slip; a fraction of a unit is rounded to whole bytes.
+  return size === undefined ? undefined : wholeOf(unit === '' ? Number(count) : Math.round(Number(count) * size));
 }
 
 /** The largest binary unit that divides it, else bytes: `4GiB`, `1536MiB`, `1000`. */

@@ -106,16 +106,7 @@ describe('the environment alone', () => {
       },
     });
     expect(mistakes.map(({ path }) => path).toSorted()).toEqual(
-      [
-        'CONTROLLER_ID',
-        'FORGEJO_REPO',
-        'FORGEJO_URL',
-        'HTTP_PORT',
-        'MAX_CONCURRENT',
-        'POLL_INTERVAL',
-        'RUNNER_LABELS',
-        'RUNNER_LABELS',
-      ].toSorted(),
+      ['CONTROLLER_ID', 'FORGEJO_REPO', 'FORGEJO_URL', 'HTTP_PORT', 'MAX_CONCURRENT', 'POLL_INTERVAL', 'RUNNER_LABELS'].toSorted(),
     );
   });
 
