@@ -50,7 +50,7 @@ function blankTemplate(text: string, at: number): string {
 }
 
 /** Blanks comments, strings and regular expressions. With `nested`, stops after the `}` that closes a template's `${`. */
-export function codeOf(text: string, nested = false): string {
+function codeOf(text: string, nested = false): string {
   let out = '';
   let depth = 0;
   while (out.length < text.length) {
