@@ -5,23 +5,34 @@ import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/m
 
 export type ForgeVersion = { readonly major: number; readonly minor: number; readonly patch: number; readonly text: string };
 
+/**
+ * One scope of one server. Errors of every call: FORGE_UNREACHABLE (no whole answer; `details.cancelled` when the signal fired),
+ * FORGE_THROTTLED (`details.retryAfterMs`), FORGE_UNAUTHORIZED (token file, token or `details.scope`), FORGE_INCOMPATIBLE (too old, moved,
+ * Actions off, another shape). `details` has method and path, and status where there was an answer; never a secret.
+ */
 export type Forge = {
   readonly name: ForgeName;
   readonly scope: Scope;
   /** The URL that runners inside machines use; may differ from the one that the controller polls. */
   readonly instanceUrl: string;
-  /** Can this server and token be worked with? Rejects with FORGE_INCOMPATIBLE or FORGE_UNAUTHORIZED and the remedy. */
+  /**
+   * Can this server and token be worked with? Reads version, registrations and jobs; whether the token may also write shows only at the
+   * first register. Rejects with FORGE_INCOMPATIBLE or FORGE_UNAUTHORIZED and the remedy.
+   */
   check(signal?: AbortSignal): Promise<ForgeVersion>;
   /** Waiting and running jobs of the scope, oldest first. */
   jobs(signal?: AbortSignal): Promise<readonly Job[]>;
-  /** Every registration of the scope, all pages. */
+  /** Every registration of the scope, all pages, by ascending id. A list that cannot be had whole rejects. */
   registrations(signal?: AbortSignal): Promise<readonly Registration[]>;
-  /** One registration, or undefined when the forge says that it does not exist. */
+  /** One registration, or undefined when the forge says that it does not exist while the scope itself can be read. */
   registration(id: number, signal?: AbortSignal): Promise<Registration | undefined>;
-  /** Makes one ephemeral registration (never retried: a lost reply may have made one) and reads it back. */
+  /**
+   * Makes one ephemeral registration and reads it back; what cannot be trusted is deleted again. Never retried: after FORGE_UNREACHABLE one
+   * may exist all the same, found by name and description (or by `details.registrationId`, when its deletion failed).
+   */
   register(name: string, description: string, signal?: AbortSignal): Promise<Credentials>;
   /** Afterwards the registration does not exist; absent = success. */
   unregister(id: number, signal?: AbortSignal): Promise<void>;
-  /** Ends the keep-alive connections. */
+  /** Cuts what is under way and ends the keep-alive connections. */
   close(): Promise<void>;
 };
