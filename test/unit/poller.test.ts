@@ -1,0 +1,67 @@
+// How often a forge is asked.
+
+import { describe, expect, test } from 'vitest';
+import { ControllerError } from '../../src/errors.ts';
+import { createPoller, type Poller } from '../../src/reconciler/poller.ts';
+
+const half = () => 0.5;
+function answered(poller: Poller, at: number, tookMs = 4): void {
+  poller.succeeded({ jobs: [], poll: poller.begin() }, at, at + tookMs);
+}
+
+describe('poll cadence', () => {
+  test('a quiet forge is asked at the quiet interval', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    expect(poller.due(0)).toBe(true);
+    answered(poller, 0);
+    expect(poller.nextAt()).toBe(1_000);
+  });
+  test('for a minute after something happened it is asked twice as often, never slower than the quiet interval', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    answered(poller, 0);
+    poller.stir(100);
+    expect(poller.nextAt()).toBe(500);
+    answered(poller, 60_200);
+    expect(poller.nextAt()).toBe(61_200);
+    const eager = createPoller('http://forge.test', 200, half);
+    answered(eager, 0);
+    eager.stir(1);
+    expect(eager.nextAt()).toBe(200);
+  });
+  test('a reply never costs the server more than a twentieth of its time', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    answered(poller, 0, 86);
+    expect(poller.nextAt()).toBe(1_720);
+  });
+  test('codeberg.org is asked every 30 seconds at most, as the stock runner does', () => {
+    const poller = createPoller('https://codeberg.org', 1_000, half);
+    answered(poller, 0);
+    poller.stir(1);
+    expect(poller.nextAt()).toBe(30_000);
+  });
+  test('a forge that does not answer is asked less and less, at least every 30 seconds or so, and its last list is not trusted', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    answered(poller, 0);
+    const gaps: number[] = [];
+    for (let n = 0, now = 1_000; n < 8; n += 1) {
+      poller.failed(new ControllerError('FORGE_UNREACHABLE', 'refused'), now);
+      gaps.push(poller.nextAt() - now);
+      now = poller.nextAt();
+    }
+    expect(gaps[0]).toBe(1_000);
+    expect(gaps).toEqual([...gaps].toSorted((a, b) => a - b));
+    expect(gaps.at(-1)).toBe(30_000);
+    expect(poller.last().state).toBe('unknown');
+    expect(poller.status()).toMatchObject({ lastGoodPollAt: 4, error: { code: 'FORGE_UNREACHABLE', since: 1_000 } });
+    answered(poller, 200_000);
+    expect(poller.status().error).toBeUndefined();
+  });
+  test('a throttled forge is left alone as long as it asked for', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    poller.failed(new ControllerError('FORGE_THROTTLED', 'slow down', { details: { retryAfterMs: 45_000 } }), 0);
+    expect(poller.nextAt()).toBe(45_000);
+    poller.hurry();
+    poller.stir(1);
+    expect(poller.nextAt()).toBe(45_000);
+  });
+});
