@@ -74,8 +74,10 @@ async function hostKey(): Promise<string> {
 }
 
 async function serve(config: Config, reconciler: Reconciler, log: Log, signal: AbortSignal): Promise<void> {
-  const app = createApp({ snapshot: reconciler.snapshot, config, clock: systemClock, log });
-  const http = await serveHttp({ app, ...config.http });
+  const { maxConcurrent, pollIntervalMs, jobTimeoutMs, forges, http: address } = config;
+  const settings = { host: address.host, configHash: configHashOf(config), maxConcurrent, pollIntervalMs, jobTimeoutMs, forges };
+  const app = createApp({ snapshot: reconciler.snapshot, settings, clock: systemClock, log });
+  const http = await serveHttp({ app, ...address });
   const cron = schedule(config.maintenance, () => reconciler.maintain(), { noOverlap: true });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   try {
