@@ -7,12 +7,12 @@ import { inside } from './nspawn-unit.ts';
 
 /**
  * `cat` waits for the FIFO's writer; the block on its right reads the lines and then *becomes* the runner, whose standard input is what is
- * left in the pipe: the token. So no argument, no environment and no shell variable ever holds it. A shell ignores SIGINT in what it starts
+ * left in the pipe: the token. While the FIFO is there no job was given, and a SIGTERM simply ends the machine. So no argument, no environment and no shell variable ever holds it. A shell ignores SIGINT in what it starts
  * with `&`; forgejo-runner installs its own handler for it, and so its steps get the default back.
  */
 export const initScript = `#!/bin/sh
 child= asked= code=0
-trap 'asked=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
+trap '[ ! -p ${inside.fifo} ] || exit 143; asked=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 cat ${inside.fifo} | {
   read -r url && read -r uuid && read -r handle && read -r labels || exit 125
   set -- --url "$url" --uuid "$uuid"

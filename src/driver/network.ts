@@ -97,7 +97,10 @@ export type RulesInput = {
   readonly nameservers: readonly string[];
 };
 
-/** `nft -f`: our one table, replaced as a whole in one transaction. */
+/**
+ * `nft -f`: our one table, replaced as a whole in one transaction. What a machine may not reach is rejected, so that a step fails at once
+ * and does not hang; forged packets and those of neighbours are dropped.
+ */
 export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput): string {
   const table = `inet ${tableOf(controllerId)}`;
   const group = linkGroupOf(controllerId);
@@ -130,7 +133,7 @@ table ${table} {
     jump reachable
     ip daddr @pool meta l4proto { tcp, udp } th dport 53 accept
     tcp dport @ports accept
-    drop
+    reject with icmpx admin-prohibited
   }
   chain through-host {
     type filter hook forward priority filter - 10; policy accept;
@@ -143,7 +146,7 @@ table ${table} {
     jump reachable
     ip daddr @pool drop
     ip daddr @allowed accept
-    ip daddr @refused drop
+    ip daddr @refused reject with icmpx admin-prohibited
   }
   chain hide {
     type nat hook postrouting priority srcnat; policy accept;
