@@ -69,6 +69,7 @@ async function checkTools(profiles: readonly Profile[]): Promise<string[]> {
     ['systemd-nspawn', '--version', 'systemd-container'],
     ['ip', '-V', 'iproute2'],
     ['nft', '--version', 'nftables'],
+    ['nsenter', '--version', 'util-linux'],
     ['mkfifo', '--version', 'coreutils'],
     ...(disks
       ? ([

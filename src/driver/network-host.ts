@@ -5,7 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { ControllerError } from '../errors.ts';
 import { run } from './exec.ts';
-import { hostBatchOf, isIpv4, machineBatchOf, rulesOf } from './network.ts';
+import { hostBatchOf, isIpv4, machineBatchOf, namespaceSettings, rulesOf } from './network.ts';
 import type { Endpoint, LinkInput, RulesInput } from './network.ts';
 import { namespaceOf } from './nspawn-unit.ts';
 
@@ -24,7 +24,9 @@ export async function makeLink(input: LinkInput): Promise<void> {
       },
     );
   }
-  await run('ip', ['-n', namespaceOf(input.controllerId, input.id), '-batch', '-'], { input: machineBatchOf(input), timeoutMs });
+  // nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
+  const args = [`--net=/run/netns/${namespaceOf(input.controllerId, input.id)}`, '/bin/sh', '-ec', namespaceSettings];
+  await run('nsenter', args, { input: machineBatchOf(input), timeoutMs });
 }
 
 export async function applyRules(input: RulesInput): Promise<void> {

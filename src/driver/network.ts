@@ -77,7 +77,15 @@ export function hostBatchOf({ controllerId, id, slot, network, mtu }: LinkInput)
   ].join('\n');
 }
 
-/** `ip -n NAMESPACE -batch`: the machine's end. No IPv6 address is ever made there. */
+/**
+ * Run inside the namespace before its addresses are made. The namespace belongs to the host's user namespace, so root inside has no rights
+ * over it: without these two, no job could listen on port 80 or send a ping.
+ */
+export const namespaceSettings = `echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range
+exec ip -batch -`;
+
+/** `ip -batch` inside the namespace: the machine's end. No IPv6 address is ever made there. */
 export function machineBatchOf({ slot, network }: Pick<LinkInput, 'slot' | 'network'>): string {
   const subnet = subnetOf(poolOf(network), slot);
   return [

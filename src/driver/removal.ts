@@ -22,7 +22,7 @@ export async function removeMachine(input: RemovalInput): Promise<void> {
   const paths = pathsOf(stateDir, id);
   if ((await leftoversOf(controllerId, stateDir, id)).length === 0) return;
   await endUnit(input);
-  await Promise.all([removeLink(input), removeFiles(paths, id)]);
+  await Promise.all([removeLink(input), removeFiles(paths, id), leaveMachined(input)]);
   await rm(paths.exit, { force: true });
   const left = (await leftoversOf(controllerId, stateDir, id)).filter((leftover) => leftover.name !== paths.folder);
   if (left.length > 0) throw stayed(id, left);
@@ -73,6 +73,14 @@ async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<vo
   if (await until(clock, 1_000, gone)) return;
   await tryRun('ip', ['link', 'del', name], { timeoutMs: 10_000 });
   await until(clock, 3_000, gone);
+}
+
+/** machined drops its entry a moment after the unit went; a new machine of that name would be refused until then. */
+async function leaveMachined({ clock, id }: RemovalInput): Promise<void> {
+  const gone = async (): Promise<boolean> => !(await exists(`/run/systemd/machines/${id}`));
+  if (await until(clock, 1_000, gone)) return;
+  await tryRun('machinectl', ['terminate', '--', id], { timeoutMs: 5_000 });
+  await until(clock, 1_000, gone);
 }
 
 /** Everything in the folder but the marker, and what nspawn keeps elsewhere. */
