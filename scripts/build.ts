@@ -1,12 +1,11 @@
 // Promises dist/forgejo-runner-controller.js: the whole program in one file (what is seldom needed in chunks beside it), runnable by Node 24
-// with no node_modules. The version is written in from package.json.
+// with no node_modules.
 
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { version: string };
 
 // Packages written as CommonJS ask for node's own modules with require, which an ES module does not have.
 const banner = "import { createRequire as frcCreateRequire } from 'node:module'; const require = frcCreateRequire(import.meta.url);";
@@ -25,6 +24,5 @@ await build({
   legalComments: 'none',
   chunkNames: 'chunks/[name]-[hash]',
   banner: { js: banner },
-  define: { FRC_VERSION: JSON.stringify(version) },
   logLevel: 'warning',
 });

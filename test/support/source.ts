@@ -129,16 +129,33 @@ function bodyAfter(code: string, at: number): number {
   return -1;
 }
 
-/** Functions, methods and arrows with a body: the line each starts on (from 1) and how many lines it takes. */
-export function functionsOf(source: Source): readonly { readonly line: number; readonly length: number }[] {
+export type FunctionSpan = {
+  /** Empty for arrows and other nameless ones. */
+  readonly name: string;
+  /** The line it starts on, from 1. */
+  readonly line: number;
+  /** How many lines it takes, and how many of them belong to no function inside it. */
+  readonly length: number;
+  readonly own: number;
+};
+
+/** Functions, methods and arrows with a body. */
+export function functionsOf(source: Source): readonly FunctionSpan[] {
   const { code } = source;
   const lineAt = (index: number) => code.slice(0, index).split('\n').length;
-  return [...code.matchAll(/\(/g)].flatMap((open) => {
-    const word = /(\w+)\s*(?:<[^<>(){}]*>)?\s*$/.exec(code.slice(Math.max(0, open.index - 200), open.index))?.[1];
-    if (word !== undefined && control.has(word)) return [];
+  const spans = [...code.matchAll(/\(/g)].flatMap((open) => {
+    const name = /(\w+)\s*(?:<[^<>(){}]*>)?\s*$/.exec(code.slice(Math.max(0, open.index - 200), open.index))?.[1] ?? '';
+    if (control.has(name)) return [];
     const body = bodyAfter(code, closeOf(code, open.index));
     if (body < 0) return [];
-    const line = lineAt(open.index);
-    return [{ line, length: lineAt(closeOf(code, body)) - line + 1 }];
+    return [{ name, line: lineAt(open.index), end: lineAt(closeOf(code, body)) }];
+  });
+  return spans.map(({ name, line, end }) => {
+    const inside = new Set(
+      spans
+        .filter((one) => one.line > line && one.end < end)
+        .flatMap((one) => Array.from({ length: one.end - one.line + 1 }, (_, step) => one.line + step)),
+    );
+    return { name, line, length: end - line + 1, own: end - line + 1 - inside.size };
   });
 }
