@@ -7,10 +7,11 @@ import type { Snapshot } from '../core/snapshot.ts';
 import { isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { healthOf } from './health.ts';
-import { statusOf, type ApiSettings, type Problem } from './wire.ts';
+import { statusOf, type ApiSettings } from './status.ts';
+import type { Problem } from './wire.ts';
 
 export { serveHttp, type Serving } from './serve.ts';
-export type { ApiSettings } from './wire.ts';
+export type { ApiSettings } from './status.ts';
 
 export type AppOptions = {
   /** The picture of the last tick; called once per answer. */

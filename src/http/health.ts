@@ -1,7 +1,8 @@
 // Promises the answer to "is it well": fresh, or stale with the reasons as sentences. Pure: picture, settings and time in, verdict out.
 
 import type { ForgeView, Snapshot } from '../core/snapshot.ts';
-import type { ApiSettings, Health } from './wire.ts';
+import type { ApiSettings } from './status.ts';
+import type { Health } from './wire.ts';
 
 const leastMs = 30_000;
 

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { systemClock, type Clock } from '../clock.ts';
 import { ControllerError } from '../errors.ts';
 
 export type Serving = {
@@ -13,21 +14,21 @@ export type Serving = {
   close(): Promise<void>;
 };
 
+export type ServeOptions = {
+  readonly app: Hono;
+  readonly host: string;
+  readonly port: number;
+  /** For the grace of close. */
+  readonly clock?: Clock;
+};
+
 const closeGraceMs = 1_000;
 
 /**
  * Listens; port 0 = any free one. Rejects with CONFIG_INVALID when the address cannot be had: a service that its operator cannot ask
  * anything is not started, and a taken port usually means that another copy runs.
  */
-export async function serveHttp({
-  app,
-  host,
-  port,
-}: {
-  readonly app: Hono;
-  readonly host: string;
-  readonly port: number;
-}): Promise<Serving> {
+export async function serveHttp({ app, host, port, clock = systemClock }: ServeOptions): Promise<Serving> {
   const respond = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: host, errorHandler: refused });
   const server = createServer(
     {
@@ -50,7 +51,7 @@ export async function serveHttp({
   return {
     url: `http://${name}:${address.port}`,
     close() {
-      closing ??= shut(server);
+      closing ??= shut(server, clock);
       return closing;
     },
   };
@@ -99,13 +100,15 @@ const listenTroubles: Readonly<Record<string, readonly [message: string, remedy:
   EADDRNOTAVAIL: ['is no address of this host', 'set http.host to an address of this host, such as 127.0.0.1'],
 };
 
-async function shut(server: Server): Promise<void> {
+async function shut(server: Server, clock: Clock): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     // The only error is that it was not listening any more, which is what was wanted.
     server.close(() => resolve());
   });
   server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), closeGraceMs);
+  const done = new AbortController();
+  await Promise.race([closed, clock.sleep(closeGraceMs, done.signal)]);
+  done.abort();
+  server.closeAllConnections();
   await closed;
-  clearTimeout(cut);
 }

@@ -1,0 +1,161 @@
+// Promises the one mapping from the Snapshot to the JSON of /status. Fields are named one by one, so nothing unforeseen gets out (I7). Pure.
+
+import type { ForgeName, Scope } from '../core/model.ts';
+import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
+import type { Status } from './wire.ts';
+
+/** What the answers need from the configuration. */
+export type ApiSettings = {
+  readonly maxConcurrent: number;
+  readonly pollIntervalMs: number;
+  readonly jobTimeoutMs: number;
+  /** Which configuration is in force, see configHashOf. */
+  readonly configHash: string;
+  readonly forges: readonly { readonly name: ForgeName; readonly pollIntervalMs: number }[];
+};
+
+/** /status at `now` (epoch ms). */
+export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number): Status {
+  const { capacity } = snapshot;
+  return {
+    controller_id: snapshot.controllerId,
+    version: snapshot.version,
+    config_hash: settings.configHash,
+    started_at: iso(snapshot.startedAt),
+    observed_at: isoOrNull(snapshot.tickAt),
+    ticks: snapshot.ticks,
+    tick_ms: snapshot.tickMs ?? null,
+    draining: snapshot.draining,
+    max_concurrent: settings.maxConcurrent,
+    poll_interval_seconds: settings.pollIntervalMs / 1000,
+    job_timeout_seconds: settings.jobTimeoutMs / 1000,
+    active_containers: snapshot.runners.filter(isActive).map((runner) => ({
+      name: runner.machine,
+      job_id: runner.job.id,
+      running_seconds: secondsBetween(runner.assignedAt ?? runner.createdAt, now),
+      forge: runner.forge,
+      profile: runner.profile,
+      phase: runner.phase,
+    })),
+    waiting_jobs: snapshot.denials.map(({ job, reason, sentence, position }) => ({
+      ...jobOf(job.forge, job),
+      name: job.name,
+      labels: [...job.labels],
+      reason,
+      sentence,
+      position: position ?? null,
+    })),
+    forges: snapshot.forges.map((forge) => forgeOf(forge, settings)),
+    runners: snapshot.runners.map(runnerOf),
+    recent: snapshot.ended.map(endedOf),
+    capacity: {
+      max: capacity.max,
+      used: capacity.used,
+      free: Math.max(0, capacity.max - capacity.used),
+      profiles: capacity.profiles.map(({ name, labels, used, max }) => ({ name, labels: [...labels], used, max: max ?? null })),
+    },
+    back_offs: snapshot.backOffs.map(({ key, forge, repositoryId, until, count, reason }) => ({
+      key,
+      forge,
+      repository_id: repositoryId,
+      until: iso(until),
+      count,
+      reason,
+    })),
+    leftovers: snapshot.leftovers.map(({ kind, name }) => ({ kind, name })),
+    quarantined: [...snapshot.quarantined],
+    host: { error: problemOf(snapshot.host.error), machines: snapshot.host.machines },
+  };
+}
+
+/** A machine is up or coming up for it. */
+function isActive({ machineState }: RunnerView): boolean {
+  return machineState === 'starting' || machineState === 'idle' || machineState === 'running';
+}
+
+function runnerOf(runner: RunnerView): Status['runners'][number] {
+  return {
+    id: runner.id,
+    ...jobOf(runner.forge, runner.job),
+    labels: [...runner.job.labels],
+    profile: runner.profile,
+    machine: runner.machine,
+    slot: runner.slot,
+    phase: runner.phase,
+    machine_state: runner.machineState ?? null,
+    registration_id: runner.registrationId ?? null,
+    scheduled_at: iso(runner.createdAt),
+    assigned_at: isoOrNull(runner.assignedAt),
+    picked_at: isoOrNull(runner.pickedAt),
+    stop: runner.stop === undefined ? null : { reason: runner.stop.reason, at: iso(runner.stop.at) },
+    attempts: runner.attempts,
+    retry_at: runner.retryAt > 0 ? iso(runner.retryAt) : null,
+    last_error: runner.lastError === undefined ? null : { code: runner.lastError.code, message: runner.lastError.message },
+  };
+}
+
+function endedOf(ended: EndedView): Status['recent'][number] {
+  const { exit } = ended;
+  return {
+    id: ended.id,
+    ...jobOf(ended.forge, ended.job),
+    profile: ended.profile,
+    scheduled_at: iso(ended.createdAt),
+    assigned_at: isoOrNull(ended.assignedAt),
+    picked_at: isoOrNull(ended.pickedAt),
+    ended_at: iso(ended.endedAt),
+    reason: ended.reason,
+    exit: exit === undefined ? null : { result: exit.result, code: exit.code, status: exit.status },
+  };
+}
+
+function forgeOf(forge: ForgeView, settings: ApiSettings): Status['forges'][number] {
+  const intervalMs = settings.forges.find(({ name }) => name === forge.name)?.pollIntervalMs ?? settings.pollIntervalMs;
+  return {
+    name: forge.name,
+    url: forge.url,
+    scope: scopeTextOf(forge.scope),
+    version: forge.version ?? null,
+    last_good_poll: isoOrNull(forge.lastGoodPollAt),
+    poll_ms: forge.lastPollMs ?? null,
+    poll_interval_seconds: intervalMs / 1000,
+    error: problemOf(forge.error),
+    waiting: forge.waiting,
+    running: forge.running,
+  };
+}
+
+type WireJob = {
+  readonly forge: string;
+  readonly job_id: number;
+  readonly handle: string;
+  readonly job_name: string;
+  readonly repository_id: number;
+  readonly attempt: number;
+};
+
+function jobOf(forge: ForgeName, { id, handle, name, repositoryId, attempt }: EndedView['job']): WireJob {
+  return { forge, job_id: id, handle, job_name: name, repository_id: repositoryId, attempt };
+}
+
+/** `repository owner/name`, `organization name`, `user` or `instance`. */
+function scopeTextOf(scope: Scope): string {
+  if (scope.kind === 'repository') return `repository ${scope.owner}/${scope.name}`;
+  return scope.kind === 'organization' ? `organization ${scope.name}` : scope.kind;
+}
+
+function problemOf(error: ForgeView['error']): { code: string; message: string; since: string } | null {
+  return error === undefined ? null : { code: error.code, message: error.message, since: iso(error.since) };
+}
+
+function secondsBetween(from: number, to: number): number {
+  return Math.max(0, Math.floor((to - from) / 1000));
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | undefined): string | null {
+  return ms === undefined ? null : iso(ms);
+}
