@@ -141,7 +141,6 @@ function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly close
     const token = await tokenFile.read();
     const headers = { authorization: `token ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
     const reply = await http.send({ method, path, headers, maxBytes, signal, ...(body === undefined ? {} : { body }) });
-    if (reply.status === 401) tokenFile.forget();
     return { asked: { forge, scope, method, path, token }, reply };
   };
   return { ask, close: () => http.close() };

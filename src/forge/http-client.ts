@@ -132,7 +132,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     } catch (error) {
       if (error instanceof ControllerError) return { kind: 'failed', error, again: 'never' };
       const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error);
-      return { kind: 'failed', error: failure, again: !signal.aborted && brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
+      return { kind: 'failed', error: failure, again: brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
     }
   }
 
@@ -148,7 +148,6 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const pauseMs = outcome.again === 'jitter' ? jittered : outcome.again;
       options.onRetry?.(outcome.error, pauseMs);
       await options.clock.sleep(pauseMs, signal);
-      if (signal.aborted) throw interrupted(base, call, limits, outcome.error);
     }
   }
 
@@ -203,11 +202,11 @@ function tooLarge(call: HttpCall, status: number): ControllerError {
   return new ControllerError('FORGE_INCOMPATIBLE', message, { details: { ...detailsOf(call), status, maxBytes: call.maxBytes } });
 }
 
-function interrupted(base: URL, call: HttpCall, limits: HttpLimits, cause?: unknown): ControllerError {
+function interrupted(base: URL, call: HttpCall, limits: HttpLimits): ControllerError {
   const cancelled = call.signal?.aborted === true;
   const why = cancelled ? 'the call was cancelled' : `no whole answer within ${limits.callMs} ms`;
   const message = `${base.origin} did not answer ${call.method} ${call.path}: ${why}.`;
-  return new ControllerError('FORGE_UNREACHABLE', message, { cause, details: { ...detailsOf(call), cancelled } });
+  return new ControllerError('FORGE_UNREACHABLE', message, { details: { ...detailsOf(call), cancelled } });
 }
 
 function unreachable(base: URL, call: HttpCall, cause: unknown): ControllerError {

@@ -9,8 +9,6 @@ import type { Log } from '../log.ts';
 export type TokenFile = {
   /** The token, without surrounding white space. */
   read(): Promise<string>;
-  /** The server refused the token: read the file next time even if it looks unchanged. */
-  forget(): void;
 };
 
 /** Far more than a token needs; a larger file is the wrong file. */
@@ -63,12 +61,7 @@ export function createTokenFile(options: { readonly forge: string; readonly path
     return token;
   }
 
-  return {
-    read,
-    forget: () => {
-      known = undefined;
-    },
-  };
+  return { read };
 }
 
 /** Changes with every rename over the file and every write into it. */

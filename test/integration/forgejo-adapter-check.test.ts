@@ -1,7 +1,7 @@
 // Promises what check() and every refusal tell the operator: is this server new enough, is this token good enough, and what to do if not;
 // and how the token file is followed without the token ever showing.
 
-import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import type { Scope } from '../../src/core/model.ts';
 import { forgejoUnderTest, jobRow, refusalFrom, repository, secretToken, wholeTextOf } from '../support/forgejo-under-test.ts';
@@ -43,18 +43,15 @@ test.each(['14.0.9+gitea-1.22.0', '11.0.0', '1.25.3', '14.0.0-dev-12-abc'])('ver
   expect(server.heard).toHaveLength(1);
 });
 
-test.each(['dev', 'd883bd8f12', '1234567', '', '15.0.0.1.2'])(
-  'a version that says %j is judged by what the server can do',
-  async (text) => {
-    const able = await forgejoUnderTest(saying(text));
-    await expect(able.forge.check()).resolves.toEqual({ major: 15, minor: 0, patch: 0, text });
-    const old = await forgejoUnderTest(saying(text, { runners: plain404 }));
-    await expect(refusalFrom(old.forge.check())).resolves.toMatchObject({
-      code: 'FORGE_INCOMPATIBLE',
-      message: expect.stringContaining('Forgejo 15'),
-    });
-  },
-);
+test.each(['dev', 'd883bd8f12', '1234567', '', '16.2.0.1'])('a version that says %j is judged by what the server can do', async (text) => {
+  const able = await forgejoUnderTest(saying(text));
+  await expect(able.forge.check()).resolves.toEqual({ major: 15, minor: 0, patch: 0, text });
+  const old = await forgejoUnderTest(saying(text, { runners: plain404 }));
+  await expect(refusalFrom(old.forge.check())).resolves.toMatchObject({
+    code: 'FORGE_INCOMPATIBLE',
+    message: expect.stringContaining('Forgejo 15'),
+  });
+});
 
 test('a server whose jobs have no handle is refused, whatever version it claims', async () => {
   const row = jobRow(1);
@@ -137,6 +134,20 @@ test('a token file that changes, in place or by rename, is used from the next ca
   const used = server.heard.map(({ headers }) => headers.authorization);
   expect(used).toEqual([`token ${secretToken}`, `token ${secretToken}`, 'token second', 'token third']);
   expect(concealed).toEqual([secretToken, 'second', 'third']);
+});
+
+test('a token file that was written with its old size and date is noticed, and a token that stays is concealed once', async () => {
+  const { forge, server, tokenFile, concealed } = await forgejoUnderTest(saying('16.0.1'), { token: 'old' });
+  await forge.jobs();
+  const { atime, mtime } = await stat(tokenFile);
+  await utimes(tokenFile, atime, mtime);
+  await forge.jobs();
+  const dated = await stat(tokenFile);
+  await writeFile(tokenFile, 'new');
+  await utimes(tokenFile, dated.atime, dated.mtime);
+  await forge.jobs();
+  expect(server.heard.map(({ headers }) => headers.authorization)).toEqual(['token old', 'token old', 'token new']);
+  expect(concealed).toEqual(['old', 'new']);
 });
 
 test.each([

@@ -26,7 +26,8 @@ test.each([
   ['does not say whether it is ephemeral', { ephemeral: null }, 'not ephemeral'],
   ['has another name', { name: 'j' }, 'another name'],
   ['has lost our mark', { description: '' }, 'another description'],
-  ['is another one', { uuid: 'uuid-7' }, 'another one'],
+  ['has another uuid', { uuid: 'uuid-7' }, 'another one'],
+  ['has another id', { id: 7 }, 'another one'],
 ])('a new registration that %s when read back is deleted and refused', async (_, fields, words) => {
   const script = byMethod({ POST: created, GET: { status: 200, json: runnerRow(6, fields) }, DELETE: { status: 204 } });
   const { forge, server } = await forgejoUnderTest(script);

@@ -97,6 +97,11 @@ test('an id that has lost digits on its way is refused rather than used', async 
   await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ code: 'FORGE_INCOMPATIBLE' });
 });
 
+test.each([0, -1, 1.5, '1', null])('a job with the id %j is refused', async (id) => {
+  const { forge } = await forgejoUnderTest(answering([jobRow(2), jobRow(1, { id })]));
+  await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ code: 'FORGE_INCOMPATIBLE', message: expect.stringContaining('1.id') });
+});
+
 test('one row of another shape makes the whole list unknown, and the error says where', async () => {
   const { forge } = await forgejoUnderTest(answering([jobRow(2), jobRow(1, { runs_on: [5] })]));
   const error = await refusalFrom(forge.jobs());
