@@ -1,10 +1,12 @@
 // Promises how the stand-in runner runs the steps of a job: shell, environment, conditions, outputs, masks, logs and step states; and that what
 // it does not do (actions, containers) fails the job with a sentence.
 
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { Result } from '../support/gen/runner/v1/messages_pb.ts';
-import { startRunner } from '../support/runner/runner-process.ts';
+import { startRunner, temporaryFolder } from '../support/runner/runner-process.ts';
 import { aContext, type ScriptedRpc, type ScriptedTask, startScriptedRpc } from '../support/runner/scripted-rpc.ts';
 
 async function ran(workflow: string, more: Partial<ScriptedTask> = {}, env: NodeJS.ProcessEnv = {}): Promise<ScriptedRpc> {
@@ -34,9 +36,10 @@ test('a step runs with bash -e -o pipefail in a work folder below HOME, in its o
 });
 
 test('without bash a plain run falls back to sh, and shell: bash fails with the sentence of the real runner', async () => {
-  const tools = '/nowhere';
-  const rpc = await ran(job('- run: echo $0\n  shell: bash'), {}, { PATH: `${process.execPath.replace(/\/node$/, '')}:${tools}` });
-  expect(output(rpc)).toEqual(['Cannot find: bash in PATH']);
+  const tools = temporaryFolder();
+  symlinkSync('/bin/sh', join(tools, 'sh'));
+  const rpc = await ran(job('- run: echo $0 $-\n- run: echo never\n  shell: bash'), {}, { PATH: tools });
+  expect(output(rpc)).toEqual([expect.stringMatching(/0\.sh .*e/), 'Cannot find: bash in PATH']);
   expect(rpc.final()?.result).toBe(Result.FAILURE);
 });
 

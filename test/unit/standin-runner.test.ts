@@ -14,6 +14,7 @@ import { parseReply } from '../support/runner/http1.ts';
 import { parseLabel } from '../support/runner/labels.ts';
 import { logLine } from '../support/runner/log-line.ts';
 import { parsePlainMapping } from '../support/runner/plain-mapping.ts';
+import { randomUuid } from '../support/runner/random.ts';
 import { createMask } from '../support/runner/reporter.ts';
 import { defaultRetryPolicy, retry, retryDelaysMs } from '../support/runner/retry.ts';
 import { readFetchResponse, Result, writeUpdateLogRequest, writeUpdateTaskRequest } from '../support/runner/wire.ts';
@@ -167,4 +168,10 @@ test('a mask hides the longest secret first, and every line of one', () => {
 
 test('environment files hold lines and blocks', () => {
   expect(parseEnvFile('a=1\nb<<E\nx\ny=z\nE\nc=d=e\n')).toEqual({ a: '1', b: 'x\ny=z', c: 'd=e' });
+});
+
+test('a request key is a version 4 UUID and never the same', () => {
+  const keys = Array.from({ length: 100 }, randomUuid);
+  expect(keys.filter((key) => !/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(key))).toEqual([]);
+  expect(new Set(keys).size).toBe(100);
 });

@@ -1,9 +1,9 @@
 // What a job's steps find around them: the folders of the job and the variables of the runner, as forgejo-runner 12.8.2 sets them for host labels.
 
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { randomHex } from './random.ts';
 import type { Task } from './wire.ts';
 
 export type Folders = {
@@ -24,7 +24,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** Makes the folders of one job below the work parent. Throws in Go's words, with the first folder that could not be made. */
 export function makeFolders(parent: string, event: unknown): Folders {
-  const root = join(parent, randomBytes(8).toString('hex'));
+  const root = join(parent, randomHex(8));
   const folders = {
     root,
     workspace: join(root, 'hostexecutor'),

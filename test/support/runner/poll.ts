@@ -1,13 +1,13 @@
 // One run of the runner: declare once, fetch a task (once, or until there is one), run it. `one-job` ends after one task, `daemon` never.
 // A fetch that got no clear answer is repeated with the same request key, so that a task assigned in a lost reply is found again.
 
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { RunCommand } from './cli.ts';
 import { openCache } from './cache.ts';
 import { messageOf, RunnerFailure } from './failure.ts';
 import { createRunnerLog, type RunnerLog } from './log-line.ts';
+import { randomUuid } from './random.ts';
 import { createRpc, type Rpc, version } from './rpc.ts';
 import { type Connection, loadSettings, type Settings, type Surroundings } from './settings.ts';
 import type { Task } from './wire.ts';
@@ -32,12 +32,12 @@ async function sleep(ms: number, signal: AbortSignal): Promise<void> {
 
 function createFetch({ command, settings, log, rpc, signal }: Run): () => Promise<Task | undefined> {
   const timeoutMs = settings.fetchTimeoutMs;
-  let requestKey = randomUUID();
+  let requestKey = randomUuid();
   let tasksVersion = 0;
   return async () => {
     try {
       const answer = await rpc.fetch({ tasksVersion, handle: command.handle, requestKey, timeoutMs }, signal);
-      requestKey = randomUUID();
+      requestKey = randomUuid();
       // Only the daemon spares the server a look; one-job always asks for one.
       tasksVersion = command.mode === 'daemon' && answer.task === undefined ? answer.tasksVersion : 0;
       return answer.task;

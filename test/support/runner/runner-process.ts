@@ -32,6 +32,7 @@ export type RunnerCall = {
   readonly words?: readonly string[];
   readonly mode?: 'one-job' | 'daemon';
   readonly token?: string;
+  readonly uuid?: string;
   readonly labels?: readonly string[];
   /** Text of the config file; undefined gives the runner none. */
   readonly config?: string | undefined;
@@ -65,7 +66,7 @@ function wordsOf(call: RunnerCall, home: string): readonly string[] {
   const globals = config === undefined ? [] : ['-c', join(home, 'config.yaml')];
   const labels = (call.labels ?? ['debian:host']).flatMap((label) => ['--label', label]);
   const connection =
-    call.url === undefined ? [] : ['--url', call.url, '--uuid', someUuid, '--token-url', `file://${home}/token`, ...labels];
+    call.url === undefined ? [] : ['--url', call.url, '--uuid', call.uuid ?? someUuid, '--token-url', `file://${home}/token`, ...labels];
   return [...globals, call.mode ?? 'one-job', ...connection, ...(call.words ?? [])];
 }
 
