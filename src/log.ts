@@ -2,7 +2,9 @@
 
 import { pino, stdTimeFunctions } from 'pino';
 import { isControllerError } from './errors.ts';
-import { createRedactor } from './log-redact.ts';
+import { createRedactor, type Redactor } from './log-redact.ts';
+
+export { createRedactor, type Redactor } from './log-redact.ts';
 
 /** One fact, one name: the same words as in code, /status and the docs. */
 export type Event =
@@ -50,6 +52,8 @@ export type LogOptions = {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   /** Gets each line with its line feed; stdout when left out. */
   readonly destination?: { write(line: string): void };
+  /** To be shared with the API, so that what is concealed in the log is concealed there too. */
+  readonly redactor?: Redactor;
 };
 
 /** Names that the line itself uses; a fact of that name gets an underscore. */
@@ -60,8 +64,7 @@ const reserved = new Set(['level', 'time', 'event', 'msg']);
  * stack only at level debug, or when an error that is not ours (a bug) is logged as error. Writes are synchronous: what was logged before
  * a crash is in the journal.
  */
-export function createLog({ level, destination }: LogOptions): Log {
-  const redactor = createRedactor();
+export function createLog({ level, destination, redactor = createRedactor() }: LogOptions): Log {
   const options = {
     level,
     base: null,

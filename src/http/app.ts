@@ -7,7 +7,7 @@ import type { Snapshot } from '../core/snapshot.ts';
 import { isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { healthOf } from './health.ts';
-import { statusOf, type ApiSettings } from './status.ts';
+import { maskedOf, statusOf, type ApiSettings } from './status.ts';
 import type { Problem } from './wire.ts';
 
 export { serveHttp, type Serving } from './serve.ts';
@@ -20,6 +20,8 @@ export type AppOptions = {
   readonly settings: ApiSettings & { readonly host: string };
   readonly clock: Clock;
   readonly log: Log;
+  /** Masks secrets in messages of errors (the text of the log's redactor); what is named a secret is never shown anyway. */
+  readonly mask?: (text: string) => string;
 };
 
 const headers: Readonly<Record<string, string>> = {
@@ -32,16 +34,17 @@ const headers: Readonly<Record<string, string>> = {
 };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ snapshot, settings, clock, log }: AppOptions): Hono {
+export function createApp({ snapshot, settings, clock, log, mask = asItIs }: AppOptions): Hono {
   const app = new Hono();
+  const picture = (): Snapshot => maskedOf(snapshot(), mask);
   app.use(secured);
   if (isLoopback(settings.host)) app.use(loopbackNamesOnly);
 
   app.get('/health', (c) => {
-    const health = healthOf(snapshot(), settings, clock.now());
+    const health = healthOf(picture(), settings, clock.now());
     return c.json(health, health.status === 'ok' ? 200 : 503);
   });
-  app.get('/status', (c) => c.json(statusOf(snapshot(), settings, clock.now())));
+  app.get('/status', (c) => c.json(statusOf(picture(), settings, clock.now())));
   for (const path of ['/health', '/status'])
     app.all(path, (c) => {
       c.header('allow', 'GET, HEAD');
@@ -51,12 +54,16 @@ export function createApp({ snapshot, settings, clock, log }: AppOptions): Hono 
   app.onError((error, c) => {
     if (isControllerError(error)) {
       log.warn('http', { error, path: c.req.path });
-      return answer(c, error.httpStatus, error.code, 'The request could not be answered', error.message);
+      return answer(c, error.httpStatus, error.code, 'The request could not be answered', mask(error.message));
     }
     log.error('http', { error, path: c.req.path });
     return answer(c, 500, 'INTERNAL', 'Internal error', 'This is a bug; the log of the service says more.');
   });
   return app;
+}
+
+function asItIs(text: string): string {
+  return text;
 }
 
 /** True for addresses that only this host can reach. */

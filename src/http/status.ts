@@ -68,6 +68,18 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number)
   };
 }
 
+/** The picture with every error's message masked: messages quote what the world said, and that may be anything. */
+export function maskedOf(snapshot: Snapshot, mask: (text: string) => string): Snapshot {
+  const masked = <E extends { readonly message: string }>(error: E): E => ({ ...error, message: mask(error.message) });
+  const { host, forges, runners } = snapshot;
+  return {
+    ...snapshot,
+    host: host.error === undefined ? host : { ...host, error: masked(host.error) },
+    forges: forges.map((forge) => (forge.error === undefined ? forge : { ...forge, error: masked(forge.error) })),
+    runners: runners.map((runner) => (runner.lastError === undefined ? runner : { ...runner, lastError: masked(runner.lastError) })),
+  };
+}
+
 /** A machine is up or coming up for it. */
 function isActive({ machineState }: RunnerView): boolean {
   return machineState === 'starting' || machineState === 'idle' || machineState === 'running';

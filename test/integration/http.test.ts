@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import { ControllerError } from '../../src/errors.ts';
 import { createApp } from '../../src/http/app.ts';
+import { createRedactor } from '../../src/log.ts';
 import { healthSchema, problemSchema, statusSchema } from '../../src/http/wire.ts';
 import { busy, fixedClock, now, quiet, rememberingLog, settings, startedAt } from '../support/snapshot-fixture.ts';
 
@@ -148,6 +149,34 @@ describe('/status', () => {
       const text = await (await appOf(leaky).request(path)).text();
       expect(text).not.toContain(token);
       expect(text).not.toContain(credentials.uuid);
+    }
+  });
+});
+
+describe('messages of errors', () => {
+  test('I7 a concealed value in an error message is masked in /status, /health and problems', async () => {
+    const token = 'f'.repeat(40);
+    const redactor = createRedactor();
+    redactor.conceal(token);
+    const error = { code: 'DRIVER_FAILED', message: `said ${token}`, since: startedAt };
+    const leaky: Snapshot = {
+      ...busy,
+      host: { machines: 0, error },
+      forges: busy.forges.map((view) => ({ ...view, lastGoodPollAt: startedAt, error })),
+      runners: busy.runners.map((view) => ({ ...view, lastError: error })),
+    };
+    const options = { settings, clock: fixedClock, log: rememberingLog(), mask: redactor.text };
+    const app = createApp({ ...options, snapshot: () => leaky });
+    const failing = createApp({
+      ...options,
+      snapshot: () => {
+        throw new ControllerError('STORE_FAILED', `said ${token}`);
+      },
+    });
+    for (const answer of [app.request('/status'), app.request('/health'), failing.request('/status')]) {
+      const text = await (await answer).text();
+      expect(text).toContain('said [secret]');
+      expect(text).not.toContain(token);
     }
   });
 });
