@@ -3,12 +3,23 @@
 
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 // Packages written as CommonJS ask for node's own modules with require, which an ES module does not have.
 const banner = "import { createRequire as frcCreateRequire } from 'node:module'; const require = frcCreateRequire(import.meta.url);";
+
+const poolOnly: Plugin = {
+  name: 'pool-only',
+  setup(plugged) {
+    plugged.onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'pool-only' }));
+    plugged.onLoad({ filter: /^undici$/, namespace: 'pool-only' }, () => ({
+      contents: "exports.Pool = require('undici/lib/dispatcher/pool.js');",
+      resolveDir: at(''),
+    }));
+  },
+};
 
 rmSync(at('dist'), { recursive: true, force: true });
 await build({
@@ -16,6 +27,9 @@ await build({
   entryPoints: { 'forgejo-runner-controller': 'src/main.ts' },
   outdir: 'dist',
   bundle: true,
+  minifySyntax: true, // names stay: the stack of a bug is read by people
+  minifyWhitespace: true,
+  plugins: [poolOnly],
   splitting: true,
   format: 'esm',
   platform: 'node',

@@ -30,7 +30,8 @@ export async function readProfiles(
   const context = { findings, jobMs, runnerPath: needed ? await findRunner(env, host, findings) : usualRunner };
   if (!listed) return [builtIn(env, context)];
   if (valueOf(env, 'RUNNER_LABELS') !== undefined) findings.warn('RUNNER_LABELS', 'is not used, because the file lists profiles');
-  if (items.length === 0) findings.add('profiles', 'is an empty list', 'list a profile, or leave the key out for the built-in one');
+  if (Array.isArray(root.raw('profiles')) && items.length === 0)
+    findings.add('profiles', 'is an empty list', 'list a profile, or leave the key out for the built-in one');
   const profiles = items
     .map(({ value, path }) => ({ path, section: openSection(value, path, keys, findings) }))
     .map(({ section }) => (section === undefined ? undefined : readProfile(section, items.length, context)))

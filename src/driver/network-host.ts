@@ -11,7 +11,7 @@ import { namespaceOf } from './nspawn-unit.ts';
 
 const timeoutMs = 10_000;
 
-/** Makes namespace, veth pair, addresses and default route: two processes, one after the other. */
+/** Makes the namespace, the veth pair and the host's end of it. */
 export async function makeLink(input: LinkInput): Promise<void> {
   try {
     await run('ip', ['-batch', '-'], { input: hostBatchOf(input), timeoutMs });
@@ -24,6 +24,10 @@ export async function makeLink(input: LinkInput): Promise<void> {
       },
     );
   }
+}
+
+/** Makes the machine's end: addresses, default route, settings. */
+export async function configureLink(input: LinkInput): Promise<void> {
   // nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
   const args = [`--net=/run/netns/${namespaceOf(input.controllerId, input.id)}`, '/bin/sh', '-ec', namespaceSettings];
   await run('nsenter', args, { input: machineBatchOf(input), timeoutMs });

@@ -52,6 +52,8 @@ export function machineOfInterface(name: string): MachineId | undefined {
 export type MachinePaths = {
   readonly folder: string;
   readonly marker: string;
+  /** Written when start() was through. */
+  readonly started: string;
   readonly root: string;
   readonly shared: string;
   readonly assign: string;
@@ -65,6 +67,7 @@ export function pathsOf(stateDir: string, id: MachineId): MachinePaths {
   return {
     folder,
     marker: `${folder}/machine.json`,
+    started: `${folder}/started`,
     root: `${folder}/root`,
     shared: `${folder}/shared`,
     assign: `${folder}/shared/assign`,

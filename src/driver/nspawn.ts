@@ -2,6 +2,7 @@
 // Wires the parts of this folder together; every verb is safe twice and touches only names with our mark (I6).
 
 import { mkdirSync, watch } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { isMachineId } from '../core/naming.ts';
 import type { MachineId, Profile } from '../core/model.ts';
@@ -14,7 +15,7 @@ import { checkHost } from './host-check.ts';
 import { assignmentText } from './init-script.ts';
 import { listMachines } from './listing.ts';
 import { writeMarker } from './marker.ts';
-import { applyRules, makeLink, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { applyRules, configureLink, makeLink, resolveEndpoints, uplinkMtu } from './network-host.ts';
 import type { DriverNetwork } from './network.ts';
 import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
 import { removeMachine } from './removal.ts';
@@ -91,7 +92,8 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
   async function startOnce(spec: MachineSpec): Promise<void> {
     const paths = pathsOf(stateDir, spec.id);
     const host = await ready();
-    if ((await unitIsThere(controllerId, spec.id)) || (await exists(paths.exit))) return;
+    if (await exists(paths.exit)) return;
+    if ((await exists(paths.started)) && (await unitIsThere(controllerId, spec.id))) return;
     if ((await exists(paths.shared)) && !(await exists(paths.fifo))) return; // had its job, and is gone: list() says so
     await removeMachine({ controllerId, stateDir, clock, id: spec.id }); // of a start that was cut short
     const image = host.images.get(templateKey(spec.profile)) ?? (await inspectTemplate(spec.profile.template));
@@ -103,12 +105,15 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
       startedAt: clock.now(),
       profile: spec.profile.name,
     });
+    const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
+    await Promise.all([makeLink(link), makeRoot(spec, image, host.resolvers), fillShared(paths, spec)]);
+    // The namespace is there; its inner side may be made while systemd starts the unit, because nothing runs in it before assign().
     await Promise.all([
-      makeLink({ controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu }),
-      makeRoot(spec, image, host.resolvers),
-      fillShared(paths, spec),
+      configureLink(link),
+      run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan })),
     ]);
-    await run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }));
+    // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
+    await writeFile(paths.started, '');
   }
 
   async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {

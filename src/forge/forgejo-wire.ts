@@ -1,7 +1,7 @@
 // Promises the border between Forgejo's JSON and our model: every value that came over the wire is checked here, unknown fields are
 // allowed, and snake_case ends here. Pure; a problem is data, with the place in the JSON but never a value from it.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Credentials, ForgeName, Job, Registration } from '../core/model.ts';
 import type { ForgeVersion } from './forge.ts';
 

@@ -37,7 +37,7 @@ export type HttpLimits = {
   readonly connections: number;
 };
 
-export const defaultLimits: HttpLimits = {
+const defaultLimits: HttpLimits = {
   connectMs: 5_000,
   headersMs: 15_000,
   bodyMs: 15_000,

@@ -1,7 +1,7 @@
 // Promises the JSON of the API as schemas and types: what the command line reads answers with, and what the service's answers are typed by
 // (types only, so that the service does not load these). The ancestor's shape and more: snake_case, seconds, ISO times.
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const time = z.iso.datetime();
 const problem = z.object({ code: z.string(), message: z.string(), since: time });

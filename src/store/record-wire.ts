@@ -1,7 +1,7 @@
 // Promises the versioned form of a record on disk: what was written by this version reads back equal; anything else reads as undefined and is
 // put aside by the caller.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Runner } from '../core/model.ts';
 
 /** Raised when a reader of the old form could not read the new one. */
