@@ -80,7 +80,7 @@ async function endsWell(given: Parameters<typeof load>[0]): Promise<boolean> {
   }
 }
 
-const runs = { numRuns: 1_000 };
+const runs = { numRuns: 500 };
 
 /** Whole and not negative, or not understood at all. */
 function isWhole(value: number | undefined): boolean {
