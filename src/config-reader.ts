@@ -143,7 +143,7 @@ function bare(text: string): string {
 }
 
 /** The known word that is meant: equal but for case and `_` or `-`, else the closest within a third of its length. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   const same = known.find((candidate) => bare(candidate) === bare(word));
   if (same !== undefined || word.length > 60) return same;
   const ranked = known

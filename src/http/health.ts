@@ -7,7 +7,7 @@ import type { Health } from './wire.ts';
 const leastMs = 30_000;
 
 /** How old a picture may be before it counts as stale: ten intervals, and never less than 30 s. */
-export function freshnessLimitMs(pollIntervalMs: number): number {
+function freshnessLimitMs(pollIntervalMs: number): number {
   return Math.max(leastMs, 10 * pollIntervalMs);
 }
 
