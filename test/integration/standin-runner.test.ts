@@ -1,11 +1,13 @@
 // Promises that the stand-in runner ends with the exit codes and last lines of forgejo-runner 12.8.2, run as the built executable.
 
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { Result } from '../support/gen/runner/v1/messages_pb.ts';
-import { startRunner, someUuid, temporaryFolder } from '../support/runner/runner-process.ts';
+import { builtRunner, startRunner, someUuid, temporaryFolder } from '../support/runner/runner-process.ts';
 import { type ScriptedRpc, startScriptedRpc, unregistered } from '../support/runner/scripted-rpc.ts';
 
 const workflow = (run: string): string => `jobs:\n  build:\n    runs-on: debian\n    steps:\n      - run: ${JSON.stringify(run)}\n`;
@@ -201,6 +203,22 @@ describe('refusals before any call', () => {
     expect(await runner.end).toMatchObject({ code: 1 });
     expect(runner.stderr()).toContain(sentence);
   });
+});
+
+test('the token comes from a file, a path with or without an authority, the credentials directory, or a pipe on stdin', async () => {
+  const rpc = await startScriptedRpc({ workflow: workflow('true') });
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'token'), 'from-file');
+  const program = await builtRunner();
+  for (const url of [`file:${folder}/token`, `file://${folder}/token`, 'file:$CREDENTIALS_DIRECTORY/token', 'file:///dev/stdin']) {
+    const words = ['one-job', '--url', rpc.url, '--uuid', someUuid, '--token-url', url, '--label', 'x:host'];
+    const env = { PATH: process.env['PATH'], HOME: folder, CREDENTIALS_DIRECTORY: folder };
+    // A shell's pipe, because Node's own pipes are sockets.
+    await promisify(execFile)('/bin/sh', ['-c', 'printf from-stdin | "$@"', 'sh', program, ...words], { env, cwd: folder });
+  }
+  const declares = rpc.calls.filter((call) => call.method === 'Declare').map((call) => call.headers['x-runner-token']);
+  expect(declares).toEqual(['from-file', 'from-file', 'from-file', 'from-stdin']);
+  await rpc.close();
 });
 
 test('--version and --help answer on stdout with exit 0', async () => {

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-export const defaultShebang = '#!/usr/bin/env node';
+const defaultShebang = '#!/usr/bin/env node';
 
 /** The text of the executable, shebang included. */
-export async function bundleRunner(shebang: string = defaultShebang): Promise<string> {
+async function bundleRunner(shebang: string = defaultShebang): Promise<string> {
   const result = await build({
     entryPoints: [fileURLToPath(new URL('./main.ts', import.meta.url))],
     bundle: true,

@@ -1,5 +1,5 @@
 // Tells Forgejo about one task: log rows and state at once, then every interval; at the end the logs first, the final state last, both tried
-// again on the schedule. A server that has ended the task aborts it. One UpdateLog at a time: a hanging one holds up the end, as in 12.8.2.
+// again on the schedule. A server that has ended the task aborts it. One report at a time: a hanging one holds up the end, as in 12.8.2.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -52,7 +52,6 @@ function createLogSender({ rpc, taskId }: Pick<ReporterOptions, 'rpc' | 'taskId'
 } {
   let rows: LogRow[] = [];
   let offset = 0;
-  let lock: Promise<void> = Promise.resolve();
   const send = async (noMore: boolean): Promise<void> => {
     const batch = [...rows];
     const end = offset + batch.length;
@@ -65,11 +64,7 @@ function createLogSender({ rpc, taskId }: Pick<ReporterOptions, 'rpc' | 'taskId'
   return {
     add: (row) => rows.push(row),
     count: () => offset + rows.length,
-    send(noMore) {
-      const mine = lock.then(() => send(noMore));
-      lock = mine.catch(() => undefined);
-      return mine;
-    },
+    send,
   };
 }
 
@@ -112,6 +107,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   let outputs: Record<string, string> = {};
   let closing = false;
   let timer: NodeJS.Timeout | undefined;
+  let current: Promise<void> = Promise.resolve();
 
   const sendState = async (result: ResultCode): Promise<void> => {
     const stoppedAtMs = result === Result.unspecified ? undefined : Date.now();
@@ -127,7 +123,10 @@ export function createReporter(options: ReporterOptions): Reporter {
     await logs.send(false).catch((error: unknown) => log.warning(`ReportLog error: ${messageOf(error)}`));
     if (closing) return;
     await sendState(Result.unspecified).catch((error: unknown) => log.warning(`ReportState error: ${messageOf(error)}`));
-    if (!closing) timer = setTimeout(() => void round(), intervalMs);
+    if (!closing) timer = setTimeout(begin, intervalMs);
+  };
+  const begin = (): void => {
+    current = round();
   };
   const labelled = async (what: string, send: Promise<void>): Promise<void> => {
     await send.catch((error: unknown) => {
@@ -147,10 +146,12 @@ export function createReporter(options: ReporterOptions): Reporter {
     setOutputs(given) {
       outputs = { ...given };
     },
-    start: () => void round(),
+    start: begin,
     async close(result) {
       closing = true;
       clearTimeout(timer);
+      // A report under way goes first: its "still running" must not arrive after the final state.
+      await current;
       const attempt = async (): Promise<void> => {
         await labelled('logs', logs.send(true));
         await labelled('status', sendState(result));

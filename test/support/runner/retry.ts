@@ -6,7 +6,7 @@ import { messageOf } from './failure.ts';
 export type RetryPolicy = { readonly maxRetries: number; readonly initialDelayMs: number; readonly maxDelayMs: number };
 
 export const defaultRetryPolicy: RetryPolicy = { maxRetries: 10, initialDelayMs: 100, maxDelayMs: 0 };
-export const retryJitterMs = 100;
+const retryJitterMs = 100;
 
 /** The waits between the tries, without jitter; one less than there are tries. A maxDelayMs of 0 means no cap. */
 export function retryDelaysMs(policy: RetryPolicy): readonly number[] {

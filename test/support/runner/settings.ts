@@ -56,7 +56,7 @@ function stringsOf(value: unknown): readonly string[] {
 }
 
 /** Reads `file:/path`, `file:///path` or `file:$CREDENTIALS_DIRECTORY/name`; the text is the token as it is, newline included. */
-export function readSecret(secretUrl: string, env: NodeJS.ProcessEnv): string {
+function readSecret(secretUrl: string, env: NodeJS.ProcessEnv): string {
   const expanded = secretUrl.replaceAll('$CREDENTIALS_DIRECTORY', env['CREDENTIALS_DIRECTORY'] ?? '');
   const path = /^file:(?:\/\/(?=\/))?(.+)$/s.exec(expanded)?.[1];
   if (path === undefined) throw invalid(`invalid \`token-url\`: unsupported secret URL: ${JSON.stringify(secretUrl)}`);

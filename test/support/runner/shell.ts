@@ -34,7 +34,7 @@ function executable(file: string): boolean {
 }
 
 /** The path of a program, or undefined, by the given PATH. */
-export function findProgram(name: string, path: string | undefined): string | undefined {
+function findProgram(name: string, path: string | undefined): string | undefined {
   if (name.includes('/')) return executable(name) ? name : undefined;
   return (path ?? '')
     .split(delimiter)
