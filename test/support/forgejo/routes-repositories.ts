@@ -46,7 +46,11 @@ const settings = { max_response_items: 50, default_paging_num: 30, default_git_t
 function health({ world }: Call): Reply {
   const check = [{ status: 'pass', time: timeOf(world.now()) }];
   const checks = { 'cache:ping': check, 'database:ping': check };
-  return jsonReply(200, { status: 'pass', description: 'ref', checks }, { 'content-type': 'application/json' });
+  return jsonReply(
+    200,
+    { status: 'pass', description: 'ref', checks },
+    { 'content-type': 'application/json', 'cache-control': 'no-store' },
+  );
 }
 
 function ownUser({ world, caller }: Call): Reply {

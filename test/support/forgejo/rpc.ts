@@ -19,6 +19,11 @@ export type RpcRequest = { readonly method: string; readonly path: string; reado
 export type Rpc = { answer(request: RpcRequest): Promise<Reply> | undefined };
 
 const prefix = '/api/actions';
+/** What the real one says besides 415; over HTTP/1.1 only the last three are of use. */
+const acceptPost = [
+  ...['application/grpc', 'application/grpc-web'].flatMap((type) => [type, `${type}+json`, `${type}+json; charset=utf-8`, `${type}+proto`]),
+  ...['application/json', 'application/json; charset=utf-8', 'application/proto'],
+].join(', ');
 const maxValueBytes = 1024 * 1024;
 
 const resultOf: Readonly<Partial<Record<Status, Result>>> = {
@@ -64,7 +69,7 @@ export function createRpc(world: World): Rpc {
         const parts: Uint8Array[] = [];
         for await (const chunk of chunks ?? []) parts.push(chunk);
         const said = Object.fromEntries(header ?? new Headers());
-        const accepts = status === 415 ? { 'accept-post': 'application/json, application/proto' } : { 'accept-encoding': 'gzip' };
+        const accepts = status === 415 ? { 'accept-post': acceptPost } : { 'accept-encoding': 'gzip' };
         return { status, headers: { ...said, ...accepts }, body: Buffer.concat(parts) };
       });
     },

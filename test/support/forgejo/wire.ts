@@ -1,6 +1,7 @@
 // Promises the JSON of Forgejo's own answers: jobs, registrations, runs, repositories and users with every field that version 16 sends.
 // Pure; snake_case is at home here.
 
+import { createHash } from 'node:crypto';
 import type { User, Job, Registration, Repository, Run, Status } from './world.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -55,7 +56,7 @@ export function userJsonOf(rootUrl: string, user: User): Json {
     source_id: 0,
     full_name: '',
     email: user.kind === 'user' ? `${user.name}@example.org` : '',
-    avatar_url: `${rootUrl}/avatars/${user.id}`,
+    avatar_url: `${rootUrl}/avatars/${createHash('md5').update(user.name).digest('hex')}`,
     html_url: `${rootUrl}/${user.name}`,
     language: user.admin ? 'en-US' : '',
     is_admin: user.admin,
