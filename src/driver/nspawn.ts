@@ -108,10 +108,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
     await Promise.all([makeLink(link), makeRoot(spec, image, host.resolvers), fillShared(paths, spec)]);
     // The namespace is there; its inner side may be made while systemd starts the unit, because nothing runs in it before assign().
-    await Promise.all([
-      configureLink(link),
-      run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan })),
-    ]);
+    await Promise.all([configureLink(link), run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }))]);
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
   }

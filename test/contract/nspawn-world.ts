@@ -30,8 +30,8 @@ length=$(head -c 4096 | wc -c)
 case $handle in
   exit-*) exit "\${handle#exit-}" ;;
   probe) echo "$length" >/io/token-length; bash /io/script >/io/out 2>&1; echo "$?" >/io/code; exit 0 ;;
-  stubborn) trap '' TERM; while :; do sleep 0.1; done ;;
-  *) trap 'exit 0' TERM; while :; do sleep 0.05; done ;;
+  stubborn) trap '' TERM; echo up >/io/up; while :; do sleep 0.1; done ;;
+  *) trap 'exit 0' TERM; echo up >/io/up; while :; do sleep 0.05; done ;;
 esac
 `;
 

@@ -24,9 +24,12 @@ beforeEach(async () => {
 });
 afterEach(async () => world.close());
 
+/** Starts the machine and hands it that job; a job that goes on is waited for until it has begun. */
 async function running(handle: string, runtimeMaxMs = 60_000): Promise<void> {
   await world.driver.start({ id, slot: 0, profile: world.profile, runtimeMaxMs });
   await world.driver.assign(id, assignmentOf(handle), AbortSignal.timeout(10_000));
+  if (handle.startsWith('exit-')) return;
+  await expect.poll(() => existsSync(`${world.io}/up`), { timeout: 10_000 }).toBe(true);
   await seen(world.driver, id, 'running');
 }
 

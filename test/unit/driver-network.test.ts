@@ -1,0 +1,111 @@
+// Promises the texts for `ip -batch` and `nft -f`, as data: who may reach what is read off here without a host.
+
+import { describe, expect, test } from 'vitest';
+import { hostBatchOf, isIpv4, linkGroupOf, machineBatchOf, nameserversOf, rulesOf, tableOf } from '../../src/driver/network.ts';
+import type { DriverNetwork } from '../../src/driver/network.ts';
+
+const network: DriverNetwork = {
+  pool: { first: '192.168.100.0', last: '192.168.199.255' },
+  prefix: 24,
+  nameservers: [],
+  allow: [],
+  openPorts: [],
+};
+const link = { controllerId: 'main', id: 'j0000001abc', slot: 2, network, mtu: 1400 };
+
+describe('a link', () => {
+  test('is made in one batch on the host: namespace, marked pair, address', () => {
+    expect(hostBatchOf(link).trim().split('\n')).toEqual([
+      'netns add forgejo-runner-main-j0000001abc',
+      `link add fr-j0000001abc mtu 1400 group ${linkGroupOf('main')} type veth peer name eth0 mtu 1400 netns forgejo-runner-main-j0000001abc`,
+      'link set fr-j0000001abc alias forgejo-runner-controller:main addrgenmode none',
+      'addr add 192.168.102.10/24 dev fr-j0000001abc',
+      'link set fr-j0000001abc up',
+    ]);
+  });
+
+  test('is finished in one batch inside, without any IPv6 address', () => {
+    expect(machineBatchOf(link).trim().split('\n')).toEqual([
+      'link set lo up',
+      'link set eth0 addrgenmode none',
+      'addr add 192.168.102.11/24 dev eth0',
+      'link set eth0 up',
+      'route add default via 192.168.102.10',
+    ]);
+  });
+
+  test('smaller subnets take their first two usable addresses', () => {
+    expect(machineBatchOf({ slot: 1, network: { ...network, prefix: 30 } })).toContain('addr add 192.168.100.6/30');
+  });
+
+  test('groups of two controllers differ, and are never the default group', () => {
+    expect(linkGroupOf('main')).not.toBe(linkGroupOf('other'));
+    for (const id of ['a', 'b', 'main', 'x-1']) expect(linkGroupOf(id)).toBeGreaterThan(0);
+    for (const id of ['a', 'b', 'main', 'x-1']) expect(linkGroupOf(id)).toBeLessThan(2 ** 31);
+  });
+});
+
+describe('the rules', () => {
+  const rules = rulesOf({
+    controllerId: 'main',
+    network: { ...network, allow: ['10.1.0.0/16'], openPorts: [5000] },
+    endpoints: [
+      { address: '10.9.0.1', port: 3000 },
+      { address: '10.9.0.1', port: 3000 },
+    ],
+    nameservers: ['10.2.0.1', 'fe80::1'],
+  });
+
+  test('replace our one table in one transaction', () => {
+    expect(rules.split('\n').slice(0, 3)).toEqual([
+      'table inet forgejo-runner-main',
+      'delete table inet forgejo-runner-main',
+      'table inet forgejo-runner-main {',
+    ]);
+  });
+
+  test('hold each set once, IPv4 only, and leave out empty ones', () => {
+    expect(rules).toContain('set forges { type ipv4_addr . inet_service; elements = { 10.9.0.1 . 3000 }; }');
+    expect(rules).toContain('set resolvers { type ipv4_addr; elements = { 10.2.0.1 }; }');
+    expect(rules).toContain('elements = { 10.1.0.0/16 }');
+    expect(rulesOf({ controllerId: 'main', network, endpoints: [], nameservers: [] })).not.toMatch(/elements = \{ {2}\}/);
+  });
+
+  test('every base chain lets go of what is not ours before it drops anything (I6)', () => {
+    const group = linkGroupOf('main');
+    for (const name of ['to-host', 'through-host']) {
+      const chain = rules.slice(rules.indexOf(`chain ${name}`), rules.indexOf('}\n', rules.indexOf(`chain ${name}`)));
+      const lines = chain.split('\n').map((line) => line.trim());
+      const release = lines.indexOf(`iifgroup != ${group} accept`);
+      expect(release).toBeGreaterThan(0);
+      for (const line of lines.slice(2, release)) expect(line).toContain(`ifgroup ${group}`);
+    }
+  });
+
+  test('metadata, private, carrier and multicast ranges are refused', () => {
+    for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '224.0.0.0/4']) {
+      expect(rules).toContain(range);
+    }
+  });
+
+  test('a table name is what nft takes', () => {
+    expect(tableOf('a b.c')).toBe('forgejo-runner-a_b_c');
+  });
+});
+
+test.each([
+  ['nameserver 127.0.0.53\nnameserver 192.0.2.1\n', ['192.0.2.1']],
+  ['# nameserver 1.2.3.4\n  nameserver 9.9.9.9 \nnameserver ::1\n', ['9.9.9.9']],
+  ['search example.org\n', []],
+])('resolvers that a machine can use: %j', (text, expected) => {
+  expect(nameserversOf(text)).toEqual(expected);
+});
+
+test.each([
+  ['1.2.3.4', true],
+  ['256.1.1.1', false],
+  ['1.2.3', false],
+  ['::1', false],
+])('%s is IPv4: %s', (text, expected) => {
+  expect(isIpv4(text)).toBe(expected);
+});

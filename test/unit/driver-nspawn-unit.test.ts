@@ -1,0 +1,193 @@
+// Promises that command lines, unit properties and names are what they should be, as data: no host is needed to see them.
+
+import { describe, expect, test } from 'vitest';
+import type { Profile } from '../../src/core/model.ts';
+import { keptCapabilities, droppedCapabilities } from '../../src/driver/confinement.ts';
+import { assignmentText, initScript } from '../../src/driver/init-script.ts';
+import {
+  interfaceOf,
+  machineOfInterface,
+  machineOfName,
+  namespaceOf,
+  nspawnArgumentsOf,
+  parseExitRecord,
+  pathsOf,
+  startArgumentsOf,
+  unitOf,
+  unitPropertiesOf,
+} from '../../src/driver/nspawn-unit.ts';
+import type { UnitInput } from '../../src/driver/nspawn-unit.ts';
+import { runnerConfigOf } from '../../src/driver/root.ts';
+
+const id = 'j0000001abc';
+const profile: Profile = {
+  name: 'default',
+  labels: ['debian'],
+  template: { kind: 'host' },
+  limits: {},
+  timeouts: { startMs: 60_000, pickMs: 30_000, jobMs: 7_200_000, stopMs: 10_000 },
+  runnerPath: '/opt/forgejo-runner',
+  binds: [],
+  environment: {},
+};
+
+function inputOf(change: Partial<Profile> = {}): UnitInput {
+  return {
+    controllerId: 'main',
+    stateDir: '/var/lib/frc',
+    spec: { id, slot: 3, profile: { ...profile, ...change }, runtimeMaxMs: 7_300_000 },
+    rootPlan: { template: { kind: 'host' }, shared: ['/usr', '/etc/alternatives'], overlaid: [] },
+  };
+}
+
+describe('names', () => {
+  test('all derive from controller and machine, and fit where the kernel counts', () => {
+    expect(unitOf('main', id)).toBe('forgejo-runner-main-j0000001abc.service');
+    expect(namespaceOf('main', id)).toBe('forgejo-runner-main-j0000001abc');
+    expect(interfaceOf(id).length).toBeLessThanOrEqual(15);
+  });
+
+  test.each([
+    ['forgejo-runner-main-j0000001abc.service', '.service', id],
+    ['forgejo-runner-main-j0000001abc', '', id],
+    ['forgejo-runner-main-x-j0000001abc.service', '.service', undefined],
+    ['forgejo-runner-other-j0000001abc.service', '.service', undefined],
+    ['forgejo-runner-main-j0000001ab.service', '.service', undefined],
+    ['forgejo-runner-main-J0000001ABC.service', '.service', undefined],
+    ['forgejo-runner-main-j0000001abc.scope', '.service', undefined],
+    ['forgejo-runner-main.service', '.service', undefined],
+  ] as const)('%s is ours only when it matches exactly (I6)', (name, suffix, expected) => {
+    expect(machineOfName('main', name, suffix)).toBe(expected);
+  });
+
+  test.each([
+    ['fr-j0000001abc', id],
+    ['fr-eth0', undefined],
+    ['ve-j0000001abc', undefined],
+    ['fr-j0000001abcd', undefined],
+  ])('interface %s', (name, expected) => {
+    expect(machineOfInterface(name)).toBe(expected);
+  });
+});
+
+describe('unit properties', () => {
+  test('only limits that were given are set, swap never', () => {
+    const names = unitPropertiesOf(inputOf()).map(([name]) => name);
+    expect(names).not.toContain('MemoryMax');
+    expect(names).not.toContain('CPUQuota');
+    expect(names).not.toContain('TasksMax');
+    expect(names).toContain('MemorySwapMax');
+    const set = Object.fromEntries(unitPropertiesOf(inputOf({ limits: { cpus: 1.5, memoryBytes: 2 ** 31, tasks: 500 } })));
+    expect(set).toMatchObject({ CPUQuota: '150%', MemoryMax: '2147483648', TasksMax: '500', MemorySwapMax: '0' });
+  });
+
+  test('every deadline is on the unit, too (I5)', () => {
+    expect(Object.fromEntries(unitPropertiesOf(inputOf()))).toMatchObject({
+      RuntimeMaxSec: '7300000ms',
+      TimeoutStartSec: '60000ms',
+      TimeoutStopSec: '10000ms',
+      KillMode: 'mixed',
+      Delegate: 'yes',
+      NetworkNamespacePath: '/run/netns/forgejo-runner-main-j0000001abc',
+    });
+  });
+
+  test('the exit record is one write of a whole line, with dollars doubled for systemd', () => {
+    expect(Object.fromEntries(unitPropertiesOf(inputOf()))['ExecStopPost']).toBe(
+      `/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >"$$0"' "/var/lib/frc/exits/${id}"`,
+    );
+  });
+
+  test.each([
+    ['exit-code exited 3\n', { result: 'exit-code', code: 'exited', status: '3' }],
+    ['success exited 0\n', { result: 'success', code: 'exited', status: '0' }],
+    ['timeout killed KILL\n', { result: 'timeout', code: 'killed', status: 'KILL' }],
+    ['timeout  \n', { result: 'timeout', code: '', status: '' }],
+    ['exit-code exi', undefined],
+    ['', undefined],
+    ['\n', undefined],
+  ])('exit record %j', (text, expected) => {
+    expect(parseExitRecord(text)).toEqual(expected);
+  });
+});
+
+describe('the nspawn command line', () => {
+  test('has the uid range of the slot, its own name and root, and ends in the init script', () => {
+    const argv = nspawnArgumentsOf(inputOf());
+    expect(argv).toEqual(expect.arrayContaining([`--machine=${id}`, `--private-users=${0x70000000 + 3 * 65536}:65536`]));
+    expect(argv).toContain(`--directory=${pathsOf('/var/lib/frc', id).root}`);
+    expect(argv.slice(-3)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/init']);
+    expect(argv).toContain('--bind-ro=/usr:/usr:idmap');
+    expect(argv.filter((argument) => argument.startsWith('--bind=') || argument.startsWith('--capability'))).toEqual([]);
+  });
+
+  test('binds say read-only unless writable, and escape what nspawn would split at', () => {
+    const binds = [
+      { source: '/srv/a:b', target: '/in/a\\b', writable: false },
+      { source: '/srv/cache', target: '/cache', writable: true },
+    ];
+    const argv = nspawnArgumentsOf(inputOf({ binds }));
+    expect(argv).toContain('--bind-ro=/srv/a\\:b:/in/a\\\\b:idmap');
+    expect(argv).toContain('--bind=/srv/cache:/cache:idmap');
+  });
+
+  test('a directory template is bound once and overlaid per top folder', () => {
+    const input = inputOf();
+    const argv = nspawnArgumentsOf({
+      ...input,
+      rootPlan: { template: { kind: 'directory', path: '/srv/debian' }, shared: [], overlaid: ['etc', 'usr'] },
+    });
+    expect(argv).toEqual(
+      expect.arrayContaining([
+        '--bind-ro=/srv/debian:/.template:idmap',
+        '--overlay=+/.template/etc:+/.fresh/etc:/etc',
+        '--overlay=+/.template/usr:+/.fresh/usr:/usr',
+      ]),
+    );
+  });
+
+  test('dollars in the environment reach the job as they are', () => {
+    const argv = startArgumentsOf(inputOf({ environment: { PRICE: '5$ ${HOME}' } }));
+    expect(argv).toContain('--setenv=PRICE=5$$ $${HOME}');
+    expect(argv.indexOf('--')).toBe(argv.indexOf('systemd-nspawn') - 1);
+  });
+
+  test('no capability is both kept and dropped', () => {
+    expect(keptCapabilities.filter((name) => droppedCapabilities.includes(name))).toEqual([]);
+  });
+});
+
+describe('the assignment', () => {
+  const assignment = { url: 'https://forge.test', uuid: 'u-1', token: 'secret', handle: 'h-1', labels: ['debian', 'big one'] };
+
+  test('is lines, then the token with no newline', () => {
+    expect(assignmentText(assignment)).toBe('https://forge.test\nu-1\nh-1\n2\ndebian\nbig one\nsecret');
+    expect(assignmentText({ ...assignment, handle: '', labels: [] })).toBe('https://forge.test\nu-1\n\n0\nsecret');
+  });
+
+  test.each([
+    ['url', { url: 'a\nb' }],
+    ['uuid', { uuid: 'a\u0000' }],
+    ['handle', { handle: 'a\r' }],
+    ['token', { token: 'a\n' }],
+    ['label', { labels: ['ok', 'a\nb'] }],
+    ['empty token', { token: '' }],
+    ['length', { labels: ['x'.repeat(5_000)] }],
+  ])('is refused when its %s could be mistaken for something else, without saying the secret', (_, change) => {
+    const attempt = (): string => assignmentText({ ...assignment, token: 'hush-hush', ...change });
+    expect(attempt).toThrow(expect.objectContaining({ code: 'DRIVER_FAILED' }));
+    expect(attempt).not.toThrow(/hush-hush/);
+  });
+
+  test('the init script holds no token in a variable, argument or environment (I7)', () => {
+    expect(initScript).not.toMatch(/export|read -r token|\$token/);
+    expect(initScript).toContain('--token-url file:///dev/stdin');
+  });
+});
+
+test("the runner's configuration has no cache listener and gives up on a dead registration in seconds", () => {
+  const text = runnerConfigOf(7_200_000);
+  expect(text).toMatch(/cache:\n {2}enabled: false/);
+  expect(text).toMatch(/max_retries: 6/);
+  expect(text).toMatch(/timeout: 7200s/);
+});
