@@ -2,6 +2,7 @@
 // every exchange that the stand-in claims. The differences are collected, not thrown.
 
 import { startForgejo, type Control, type ForgejoStandIn, type QueuedJob } from './forgejo/forgejo.ts';
+import { ci, concurrency, matrix, needs, quick } from './replay-workflows.ts';
 import { createReplay, recordedExchanges, type Exchange, type PlayOptions, type Replay } from './replay.ts';
 
 export type Outcome = ReadonlyMap<string, readonly string[]>;
@@ -12,11 +13,11 @@ export type Stage = {
   readonly forgejo: ForgejoStandIn;
   readonly control: Control;
   readonly replay: Replay;
-  play(name: string, options?: PlayOptions): Promise<void>;
+  readonly play: (name: string, options?: PlayOptions) => Promise<void>;
   /** A registration of its own, made over REST and declared with these labels, known to the replay as that recorded uuid. */
-  runner(recordedUuid: string, repository: string, labels: readonly string[], ephemeral?: boolean): Promise<Runner>;
-  call(runner: Runner, method: string, body: unknown, key?: string): Promise<Readonly<Record<string, unknown>>>;
-  outcome: Map<string, readonly string[]>;
+  readonly runner: (recordedUuid: string, repository: string, labels: readonly string[], ephemeral?: boolean) => Promise<Runner>;
+  readonly call: (runner: Runner, method: string, body: unknown, key?: string) => Promise<Readonly<Record<string, unknown>>>;
+  readonly outcome: Map<string, readonly string[]>;
 };
 
 const exchanges: ReadonlyMap<string, Exchange> = new Map(recordedExchanges().map((exchange) => [exchange.name, exchange]));
@@ -69,44 +70,6 @@ export async function createStage(): Promise<Stage> {
   };
   return stage;
 }
-
-const ci = `name: ci
-"on":
-    push:
-        branches: [main]
-    workflow_dispatch:
-jobs:
-    build:
-        runs-on: docker
-        steps:
-            - run: echo hello
-`;
-const needs = `name: "n"
-"on": [workflow_dispatch]
-jobs:
-    a: { runs-on: docker, steps: [{ run: echo a }] }
-    b: { needs: a, runs-on: docker, steps: [{ run: echo b }] }
-    c: { needs: [a, b], runs-on: [docker, gpu], steps: [{ run: echo c }] }
-`;
-const matrix = `name: m
-"on": [workflow_dispatch]
-jobs:
-    t:
-        strategy: { matrix: { l: [docker, gpu], n: [1, 2] } }
-        runs-on: \${{ matrix.l }}
-        steps: [{ run: echo t }]
-`;
-const concurrency = `name: c
-"on": [workflow_dispatch]
-concurrency: { group: deploy }
-jobs:
-    d: { runs-on: docker, steps: [{ run: echo d }] }
-`;
-const quick = `name: quick
-"on": [workflow_dispatch]
-jobs:
-    h: { runs-on: docker, steps: [{ run: echo quick }] }
-`;
 
 /** Everybody and everything that was there before the first job. */
 export async function populate({ control, forgejo }: Stage): Promise<Readonly<Record<'stranger' | 'collaborator', string>>> {

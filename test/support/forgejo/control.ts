@@ -74,7 +74,7 @@ export type Control = {
   rerun(wish: { readonly runId: number } | { readonly jobId: number }): Promise<readonly QueuedJob[]>;
   job(id: number): Promise<JobView>;
   jobs(): Promise<readonly JobView[]>;
-  /** Resolves with the job once it is in one of these states. */
+  /** Resolves with the job once it is there and in one of these states. */
   untilJob(wish: { readonly id: number; readonly states: readonly Status[] }): Promise<JobView>;
   /** Resolves once every job is done. */
   untilIdle(): Promise<void>;
@@ -182,7 +182,7 @@ function createViews({ world, counts }: ControlParts): Pick<Control, Views> {
     job: async (id) => jobViewOf(world, id),
     jobs: async () => [...world.jobs.keys()].map((id) => jobViewOf(world, id)),
     untilJob: async ({ id, states }) => {
-      await world.until(() => states.includes(rowOf(world.jobs, id).status));
+      await world.until(() => states.some((state) => world.jobs.get(id)?.status === state));
       return jobViewOf(world, id);
     },
     untilIdle: () =>

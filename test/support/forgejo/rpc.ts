@@ -20,10 +20,10 @@ export type Rpc = { answer(request: RpcRequest): Promise<Reply> | undefined };
 
 const prefix = '/api/actions';
 /** What the real one says besides 415; over HTTP/1.1 only the last three are of use. */
-const acceptPost = [
-  ...['application/grpc', 'application/grpc-web'].flatMap((type) => [type, `${type}+json`, `${type}+json; charset=utf-8`, `${type}+proto`]),
-  ...['application/json', 'application/json; charset=utf-8', 'application/proto'],
-].join(', ');
+const acceptPost = ['application/grpc', 'application/grpc-web']
+  .flatMap((type) => [type, `${type}+json`, `${type}+json; charset=utf-8`, `${type}+proto`])
+  .concat('application/json', 'application/json; charset=utf-8', 'application/proto')
+  .join(', ');
 const maxValueBytes = 1024 * 1024;
 
 const resultOf: Readonly<Partial<Record<Status, Result>>> = {
