@@ -1,37 +1,13 @@
-// Promises that a machine's namespace and addresses exist before it starts and are seen gone before its marker goes, and that our one
-// nftables table says what the configuration says. Touches names and link groups of ours only.
+// Promises that our one nftables table says what the configuration says, with the forges' addresses as they resolve now, and knows the
+// uplink. Touches that table only (I6).
 
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import { ControllerError } from '../errors.ts';
 import { run } from './exec.ts';
-import { hostBatchOf, isIpv4, machineBatchOf, namespaceSettings, rulesOf } from './network.ts';
-import type { Endpoint, LinkInput, RulesInput } from './network.ts';
-import { namespaceOf } from './nspawn-unit.ts';
+import { isIpv4, rulesOf } from './network.ts';
+import type { Endpoint, RulesInput } from './network.ts';
 
 const timeoutMs = 10_000;
-
-/** Makes the namespace, the veth pair and the host's end of it. */
-export async function makeLink(input: LinkInput): Promise<void> {
-  try {
-    await run('ip', ['-batch', '-'], { input: hostBatchOf(input), timeoutMs });
-  } catch (error) {
-    throw new ControllerError(
-      'DRIVER_FAILED',
-      `The network of ${input.id} (slot ${input.slot}) could not be made. ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Makes the machine's end: addresses, default route, settings. */
-export async function configureLink(input: LinkInput): Promise<void> {
-  // nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
-  const args = [`--net=/run/netns/${namespaceOf(input.controllerId, input.id)}`, '/bin/sh', '-ec', namespaceSettings];
-  await run('nsenter', args, { input: machineBatchOf(input), timeoutMs });
-}
 
 export async function applyRules(input: RulesInput): Promise<void> {
   await run('nft', ['-f', '-'], { input: rulesOf(input), timeoutMs });

@@ -14,8 +14,9 @@ import { run } from './exec.ts';
 import { checkHost } from './host-check.ts';
 import { assignmentText } from './init-script.ts';
 import { listMachines } from './listing.ts';
+import { launchUnit, prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
-import { applyRules, configureLink, makeLink, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { applyRules, resolveEndpoints, uplinkMtu } from './network-host.ts';
 import type { DriverNetwork } from './network.ts';
 import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
 import { removeMachine } from './removal.ts';
@@ -106,9 +107,8 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
       profile: spec.profile.name,
     });
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
-    await Promise.all([makeLink(link), makeRoot(spec, image, host.resolvers), fillShared(paths, spec)]);
-    // The namespace is there; its inner side may be made while systemd starts the unit, because nothing runs in it before assign().
-    await Promise.all([configureLink(link), run('systemd-run', startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }))]);
+    await Promise.all([makeRoot(spec, image, host.resolvers), fillShared(paths, spec, async (fifo) => prepareHost(link, fifo))]);
+    await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }));
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
   }

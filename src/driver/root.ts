@@ -5,7 +5,6 @@ import { chmod, lstat, mkdir, readFile, readdir, readlink, rename, stat, symlink
 import type { Template } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { MachineSpec } from './driver.ts';
-import { run } from './exec.ts';
 import { initScript } from './init-script.ts';
 import { isIpv4, nameserversOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
@@ -200,7 +199,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
 }
 
 /** What the machine shares with the controller: init script, runner's configuration, and the FIFO that must come into being whole. */
-export async function fillShared(paths: MachinePaths, spec: MachineSpec): Promise<void> {
+export async function fillShared(paths: MachinePaths, spec: MachineSpec, makeFifo: (path: string) => Promise<void>): Promise<void> {
   const draft = `${paths.shared}.new`;
   await mkdir(`${draft}/assign`, { recursive: true });
   await Promise.all([
@@ -209,7 +208,7 @@ export async function fillShared(paths: MachinePaths, spec: MachineSpec): Promis
     writeFile(`${draft}/init`, initScript),
     writeFile(`${draft}/config.yml`, runnerConfigOf(spec.profile.timeouts.jobMs)),
     writeFile(`${draft}/runner`, ''),
-    run('mkfifo', ['-m', '600', `${draft}/assign/job`], { timeoutMs: 5_000 }),
+    makeFifo(`${draft}/assign/job`),
   ]);
   // From here on a missing FIFO means: was assigned.
   await rename(draft, paths.shared);
