@@ -94,7 +94,7 @@ describe('unit properties', () => {
 
   test('the exit record is one write of a whole line, with dollars doubled for systemd', () => {
     expect(Object.fromEntries(unitPropertiesOf(inputOf()))['ExecStopPost']).toBe(
-      `/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >"$$0"' "/var/lib/frc/exits/${id}"`,
+      `+/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >"$$0"' "/var/lib/frc/exits/${id}"`,
     );
   });
 
