@@ -4,9 +4,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { buildForgejo } from '../support/forgejo/build.ts';
 import { controlAt, startForgejo, type Control, type ForgejoStandIn } from '../support/forgejo/forgejo.ts';
 import { guestRunner, rest } from '../support/forgejo-guest.ts';
 import { Result } from '../support/gen/runner/v1/messages_pb.ts';
@@ -335,10 +339,18 @@ describe('control', () => {
     expect(await control.requests()).toEqual({});
   });
 
-  test('the program prints where it listens and ends well on SIGTERM', async () => {
-    const child = spawn(process.execPath, [new URL('../support/forgejo/main.ts', import.meta.url).pathname, '--admin', 'boss'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+  test('many jobs are queued at once, each in a run of its own', async () => {
+    const jobs = await control.queueJobs({ repository, labels, count: 3 });
+    expect(jobs.map((job) => job.runId)).toEqual([1, 2, 3]);
+    expect((await listed()).map((job) => job['handle'])).toEqual(jobs.map((job) => job.handle).toReversed());
+  });
+
+  test('the program is one file, prints where it listens and ends well on SIGTERM', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'standin-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const program = join(folder, 'forgejo.mjs');
+    await buildForgejo(program);
+    const child = spawn(process.execPath, [program, '--admin', 'boss'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
     const said = JSON.parse(line) as Readonly<Record<'url' | 'control' | 'admin' | 'token', string>>;
     expect(said.admin).toBe('boss');

@@ -60,6 +60,8 @@ export type Control = {
   setActions(wish: { readonly repository: string; readonly actions: boolean }): Promise<void>;
   /** One run with one job that waits at once. */
   queueJob(wish: JobWish): Promise<QueuedJob>;
+  /** The same so many times over: a run for each. */
+  queueJobs(wish: JobWish & { readonly count: number }): Promise<readonly QueuedJob[]>;
   /** One run of a whole workflow, whatever its `on:` says; its jobs in the order of the file. */
   queueWorkflow(wish: { readonly repository: string; readonly workflow: string; readonly file?: string }): Promise<readonly QueuedJob[]>;
   /** As a push by the first admin would. */
@@ -135,7 +137,7 @@ function createScene(
   };
 }
 
-function createWork(world: World): Pick<Control, 'queueJob' | 'queueWorkflow' | 'push' | 'cancel' | 'rerun'> {
+function createWork(world: World): Pick<Control, 'queueJob' | 'queueJobs' | 'queueWorkflow' | 'push' | 'cancel' | 'rerun'> {
   const queued = (runIds: readonly number[]): readonly QueuedJob[] => {
     const jobs = runIds.flatMap((id) => jobsOf(world, rowOf(world.runs, id)));
     return jobs.map((job) => ({ runId: job.runId, jobId: job.id, handle: job.handle }));
@@ -147,12 +149,14 @@ function createWork(world: World): Pick<Control, 'queueJob' | 'queueWorkflow' | 
     const payload = dispatchEventOf(world, repository, user, path, {});
     return queued([start(world, { repository, user, workflow, path, event: 'workflow_dispatch', payload }).id]);
   };
+  const queueOne = (wish: JobWish): QueuedJob => {
+    const [job] = dispatch(wish.repository, singleJobOf(wish), 'queued.yml');
+    if (job === undefined) throw new Error('the queued job did not come into being');
+    return job;
+  };
   return {
-    queueJob: async (wish) => {
-      const [job] = dispatch(wish.repository, singleJobOf(wish), 'queued.yml');
-      if (job === undefined) throw new Error('the queued job did not come into being');
-      return job;
-    },
+    queueJob: async (wish) => queueOne(wish),
+    queueJobs: async ({ count, ...wish }) => Array.from({ length: count }, () => queueOne(wish)),
     queueWorkflow: async ({ repository, workflow, file = 'queued.yml' }) => {
       const parsed = workflowOf(workflow);
       if (parsed === undefined) throw new Error(`not a workflow: ${workflow.slice(0, 200)}`);

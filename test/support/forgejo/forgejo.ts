@@ -15,8 +15,8 @@ import { endZombies } from './runs.ts';
 import { controlPrefix, createHttpServer } from './server.ts';
 import { createWorld } from './world.ts';
 
-export type { Control, JobView, JobWish, QueuedJob, RegistrationView } from './control.ts';
-export type { Fault, Rule } from './faults.ts';
+export type { Control, QueuedJob } from './control.ts';
+export type { Fault } from './faults.ts';
 export { controlAt } from './control-client.ts';
 
 export type ForgejoOptions = {
