@@ -12,13 +12,11 @@ export const allowedCalls: readonly string[] = [
   'ptrace',
   'rseq',
   'futex_waitv',
-  'process_mrelease',
   'seccomp',
   'landlock_create_ruleset',
   'landlock_add_rule',
   'landlock_restrict_self',
   'sethostname',
-  'memfd_secret',
 ];
 
 /** Taken out of the groups above: the kernel parts with the worst record, none needed by a build. */

@@ -135,7 +135,8 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
     ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit)],
     ['Environment', 'SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0'],
     ['SystemCallArchitectures', 'native'],
-    ['SystemCallErrorNumber', 'EPERM'],
+    // Programs fall back from a call that is not there; from one that is forbidden, many do not (statx, clone3, io_uring).
+    ['SystemCallErrorNumber', 'ENOSYS'],
     ['SystemCallFilter', allowedCalls.join(' ')],
     ['SystemCallFilter', `~${deniedCalls.join(' ')}`],
   ];
