@@ -15,7 +15,10 @@ const poolOnly: Plugin = {
   setup(plugged) {
     plugged.onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'pool-only' }));
     plugged.onLoad({ filter: /^undici$/, namespace: 'pool-only' }, () => ({
-      contents: "exports.Pool = require('undici/lib/dispatcher/pool.js');",
+      // As undici's own index does: the dispatcher gets its request methods from outside.
+      contents: `
+        Object.assign(require('undici/lib/dispatcher/dispatcher.js').prototype, { request: require('undici/lib/api/api-request.js') });
+        exports.Pool = require('undici/lib/dispatcher/pool.js');`,
       resolveDir: at(''),
     }));
   },

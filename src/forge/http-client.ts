@@ -131,6 +131,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       return judge(base, call, await exchange(call, signal), options.clock.now(), limits);
     } catch (error) {
       if (error instanceof ControllerError) return { kind: 'failed', error, again: 'never' };
+      // The network's errors have a code; a bug of ours must not pass for a forge that does not answer.
+      if (error instanceof TypeError && !('code' in error)) throw error;
       const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error);
       return { kind: 'failed', error: failure, again: brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
     }

@@ -174,7 +174,9 @@ async function run(loop: Loop, signal: AbortSignal): Promise<void> {
   }
   if (loop.bug !== undefined) throw loop.bug.error;
   loop.queue.close();
-  await Promise.race([loop.queue.settled(), clock.sleep(detachMs)]);
+  const patience = new AbortController();
+  await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
+  patience.abort();
 }
 
 function halt(loop: Loop): void {

@@ -1,0 +1,244 @@
+// Promises the packaged service as a systemd unit on this host, as a user runs it: built program, YAML file, token file, journal. Only
+// names of its own are used, and dispose() leaves none of them. For the test host and the demo; nothing in src/ knows it.
+
+import { execFile } from 'node:child_process';
+import { access, chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import type { Status } from '../../src/http/wire.ts';
+import { buildRunner } from './runner/build.ts';
+
+const exec = promisify(execFile);
+const program = fileURLToPath(new URL('../../dist/forgejo-runner-controller.js', import.meta.url));
+
+/** Runs a command to its end; stdout, trimmed. Rejects with stderr when it fails. */
+export async function sh(command: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await exec(command, [...args], { maxBuffer: 64 * 1024 * 1024 });
+  return stdout.trim();
+}
+
+/** The address that machines reach this host's services by; of the throw-away host's loopback interface, which has nothing else. */
+export const serviceAddress = '10.99.0.1';
+
+export async function addServiceAddress(): Promise<void> {
+  await exec('ip', ['address', 'replace', `${serviceAddress}/32`, 'dev', 'lo']);
+}
+
+/** A folder that machines see as /opt/standin, with a node and the stand-in runner. */
+export async function installRunner(folder = '/opt/standin'): Promise<{ readonly runner: string; readonly bind: string }> {
+  await mkdir(folder, { recursive: true });
+  const node = join(folder, 'node');
+  await access(node).catch(() => copyFile(process.execPath, node));
+  await chmod(node, 0o755);
+  const runner = await buildRunner(join(folder, 'forgejo-runner'), '#!/opt/standin/node');
+  return { runner, bind: `${folder}:/opt/standin:ro` };
+}
+
+/** What is left on the host and in the forge of everything that bears the controller's mark; zero of each is clean. */
+export type Remains = {
+  readonly units: number;
+  readonly namespaces: number;
+  readonly interfaces: number;
+  readonly directories: number;
+  readonly mounts: number;
+  readonly records: number;
+  readonly registrations: number;
+};
+
+export const nothing: Remains = { units: 0, namespaces: 0, interfaces: 0, directories: 0, mounts: 0, records: 0, registrations: 0 };
+
+export type ServiceOptions = {
+  readonly controllerId?: string;
+  readonly forge: {
+    readonly url: string;
+    readonly instanceUrl?: string;
+    readonly token: string;
+    readonly scope?: Readonly<Record<string, unknown>>;
+  };
+  /** More of the YAML file; `profiles` without runner and binds get the stand-in's. */
+  readonly config?: Readonly<Record<string, unknown>> & { readonly profiles?: readonly Readonly<Record<string, unknown>>[] };
+  /** A real forgejo-runner to use in place of the stand-in. */
+  readonly runner?: string;
+  /** How many registrations of the controller the forge has. */
+  readonly registrations: () => Promise<number>;
+};
+
+export type Service = {
+  readonly unit: string;
+  readonly stateDir: string;
+  readonly controllerId: string;
+  readonly url: string;
+  start(): Promise<void>;
+  /** systemctl stop: SIGTERM, as an upgrade does it. */
+  stop(): Promise<void>;
+  /** kill -9 of the controller alone. */
+  kill(): Promise<void>;
+  pid(): Promise<number>;
+  status(): Promise<Status>;
+  /** The journal of the service since it was first started, one JSON line each. */
+  log(): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Resolves once the condition holds; rejects, with the last status in the message, when it does not within `ms`. */
+  until(what: string, holds: (status: Status) => boolean | Promise<boolean>, ms?: number): Promise<Status>;
+  remains(): Promise<Remains>;
+  /** Ends the service and everything it made, whatever state it is in. */
+  dispose(): Promise<void>;
+};
+
+let counter = 0;
+
+export async function createService(options: ServiceOptions): Promise<Service> {
+  counter += 1;
+  const controllerId = options.controllerId ?? `t${process.pid}-${counter}`;
+  const unit = `frc-under-test-${controllerId}.service`;
+  const folder = await mkdtemp(join(tmpdir(), 'frc-service-'));
+  const stateDir = join('/var/lib', `frc-${controllerId}`);
+  const port = 20_000 + ((process.pid * 7 + counter) % 10_000);
+  const url = `http://127.0.0.1:${port}`;
+  const configFile = join(folder, 'config.yaml');
+  const tokenFile = join(folder, 'token');
+  await writeFile(tokenFile, `${options.forge.token}\n`, { mode: 0o600 });
+  await writeFile(configFile, stringify(await configOf(options, { controllerId, stateDir, port, tokenFile })), { mode: 0o600 });
+
+  async function status(): Promise<Status> {
+    const response = await fetch(`${url}/status`, { signal: AbortSignal.timeout(5_000) });
+    return (await response.json()) as Status;
+  }
+
+  async function start(): Promise<void> {
+    await exec('systemd-run', [
+      '--quiet',
+      '--collect',
+      `--unit=${unit}`,
+      '-p',
+      'KillMode=process',
+      '-p',
+      'LimitNOFILE=65536',
+      process.execPath,
+      '--max-semi-space-size=1',
+      program,
+      '--config',
+      configFile,
+    ]);
+    await until('the service answers', async () => {
+      const state = await sh('systemctl', 'is-active', unit).catch(() => 'inactive');
+      if (state === 'inactive' || state === 'failed') throw new Error(`the service did not start: ${await journal(unit)}`);
+      return true;
+    });
+  }
+
+  async function until(what: string, holds: (status: Status) => boolean | Promise<boolean>, ms = 30_000): Promise<Status> {
+    const end = Date.now() + ms;
+    let last: Status | undefined;
+    let failure: unknown;
+    while (Date.now() < end) {
+      try {
+        last = await status();
+      } catch (error) {
+        failure = error;
+      }
+      if (last !== undefined && (await holds(last))) return last;
+      await sleep(25);
+    }
+    throw new Error(`not within ${ms} ms: ${what}; last status ${JSON.stringify(last ?? String(failure))}; ${await journal(unit)}`);
+  }
+
+  const pid = async (): Promise<number> => Number(await sh('systemctl', 'show', '--property=MainPID', '--value', unit));
+  const stop = async (): Promise<void> => void (await exec('systemctl', ['stop', unit]).catch(() => undefined));
+
+  return {
+    unit,
+    stateDir,
+    controllerId,
+    url,
+    start,
+    stop,
+    async kill() {
+      process.kill(await pid(), 'SIGKILL');
+      while ((await sh('systemctl', 'is-active', unit).catch(() => 'inactive')) === 'active') await sleep(10);
+      await exec('systemctl', ['reset-failed', unit]).catch(() => undefined);
+    },
+    pid,
+    status,
+    log: async () =>
+      (await journal(unit)).split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : [])),
+    until,
+    remains: () => remainsOf(controllerId, stateDir, options.registrations),
+    async dispose() {
+      await stop();
+      for (const name of await unitsOf(controllerId)) await exec('systemctl', ['kill', '-s', 'KILL', name]).catch(() => undefined);
+      for (const name of await unitsOf(controllerId)) await exec('systemctl', ['stop', name]).catch(() => undefined);
+      for (const name of await entries('/run/netns', `forgejo-runner-${controllerId}-`))
+        await exec('ip', ['netns', 'del', name]).catch(() => undefined);
+      await exec('nft', ['delete', 'table', 'inet', `forgejo-runner-${controllerId}`]).catch(() => undefined);
+      for (const mount of await mountsBelow(stateDir)) await exec('umount', ['-l', mount]).catch(() => undefined);
+      await rm(stateDir, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+type Places = { readonly controllerId: string; readonly stateDir: string; readonly port: number; readonly tokenFile: string };
+
+async function configOf(
+  { forge, config = {}, runner }: ServiceOptions,
+  { controllerId, stateDir, port, tokenFile }: Places,
+): Promise<unknown> {
+  const standIn = runner === undefined ? await installRunner() : { runner, bind: undefined };
+  const { profiles = [{ name: 'default', labels: ['debian'] }], ...rest } = config;
+  const { token: _, scope = { instance: true }, instanceUrl = forge.url.replace('127.0.0.1', serviceAddress), url } = forge;
+  return {
+    controllerId,
+    stateDir,
+    http: { port },
+    network: { pool: '192.168.100.0-192.168.199.255', allow: [`${serviceAddress}/32`] },
+    ...rest,
+    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile }],
+    profiles: profiles.map((profile) => ({
+      runner: standIn.runner,
+      ...(standIn.bind === undefined ? {} : { binds: [standIn.bind] }),
+      ...profile,
+    })),
+  };
+}
+
+async function journal(unit: string): Promise<string> {
+  await exec('journalctl', ['--sync']).catch(() => undefined);
+  return sh('journalctl', '--unit', unit, '--output=cat', '--no-pager').catch(String);
+}
+
+async function entries(folder: string, prefix: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.startsWith(prefix));
+}
+
+async function unitsOf(controllerId: string): Promise<string[]> {
+  const listed = await sh('systemctl', 'list-units', '--all', '--plain', '--no-legend', `forgejo-runner-${controllerId}-*`);
+  return listed.split('\n').flatMap((line) => line.trim().split(/\s+/)[0] || []);
+}
+
+async function mountsBelow(folder: string): Promise<string[]> {
+  const mounts = await readFile('/proc/self/mounts', 'utf8');
+  return mounts
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((at) => at.startsWith(`${folder}/`))
+    .toReversed();
+}
+
+async function remainsOf(controllerId: string, stateDir: string, registrations: () => Promise<number>): Promise<Remains> {
+  const interfaces = await entries('/sys/class/net', 'fr-');
+  const aliases = await Promise.all(interfaces.map((name) => readFile(`/sys/class/net/${name}/ifalias`, 'utf8').catch(() => '')));
+  return {
+    units: (await unitsOf(controllerId)).length,
+    namespaces: (await entries('/run/netns', `forgejo-runner-${controllerId}-`)).length,
+    interfaces: aliases.filter((alias) => alias.trim() === `forgejo-runner-controller:${controllerId}`).length,
+    directories: (await entries(join(stateDir, 'machines'), '')).length + (await entries(join(stateDir, 'exits'), '')).length,
+    mounts: (await mountsBelow(stateDir)).length,
+    records: (await entries(join(stateDir, 'runners'), '')).length,
+    registrations: await registrations(),
+  };
+}
