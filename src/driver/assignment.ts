@@ -19,12 +19,14 @@ export type AssignmentInput = {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly beingStarted: () => boolean;
+  /** How many machines are waited for at this moment, this one included. */
+  readonly waiting: () => number;
 };
 
 /** Waits for the machine to listen, then hands over. Already assigned = success. */
 export async function deliver(input: AssignmentInput): Promise<void> {
   const { id, paths, signal, clock } = input;
-  for (let pause = 2, round = 1; ; pause = Math.min(pause * 1.3, 15), round += 1) {
+  for (let round = 1; ; round += 1) {
     const starting = input.beingStarted();
     const found = await openForWriting(paths.fifo);
     if (found.kind === 'open') return handOver(found.handle, paths.fifo, input.text);
@@ -36,7 +38,8 @@ export async function deliver(input: AssignmentInput): Promise<void> {
       throw new ControllerError('DRIVER_FAILED', `Machine ${id} ended before it could take its job.`);
     }
     if (signal.aborted) throw new ControllerError('DRIVER_FAILED', `Machine ${id} did not ask for its job in time.`);
-    await clock.sleep(pause, signal);
+    // One machine is looked at often, a burst of a hundred not more often in all than the processor can bear; a slow one less and less.
+    await clock.sleep(Math.min(15, 2 + input.waiting() * 0.5 + round * 0.05), signal);
   }
 }
 

@@ -47,8 +47,7 @@ export function assignmentText(assignment: Assignment): string {
     ['token', token],
     ...labels.map((label) => ['label', label]),
   ]) {
-    // eslint-disable-next-line no-control-regex
-    if (/[\u0000\r\n]/.test(value ?? '')) {
+    if (['\0', '\r', '\n'].some((character) => value?.includes(character) === true)) {
       throw new ControllerError('DRIVER_FAILED', `The ${name ?? 'field'} of an assignment holds a line break or a NUL: refused.`);
     }
   }

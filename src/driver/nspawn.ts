@@ -44,6 +44,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
   const { controllerId, stateDir, network, log, clock } = input;
   const starting = new Set<MachineId>();
   let prepared: Promise<Prepared> | undefined;
+  let waiting = 0;
 
   async function prepare(): Promise<Prepared> {
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
@@ -145,7 +146,13 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
     assign: async (id, assignment, signal) => {
       requireId(id);
       const text = assignmentText(assignment);
-      return deliver({ id, paths: pathsOf(stateDir, id), text, signal, clock, beingStarted: () => starting.has(id) });
+      const paths = pathsOf(stateDir, id);
+      waiting += 1;
+      try {
+        await deliver({ id, paths, text, signal, clock, beingStarted: () => starting.has(id), waiting: () => waiting });
+      } finally {
+        waiting -= 1;
+      }
     },
     stop,
     remove: async (id) => {
