@@ -1,7 +1,7 @@
 // Promises to say at once, in whole sentences with a remedy, why this host could not run machines (DRIVER_UNAVAILABLE): all reasons
 // together. Turns IPv4 forwarding on, as the only setting of the host it changes, and says so.
 
-import { access, constants, readFile, stat, statfs, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, readlink, stat, statfs, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { addressToNumber, slotCountOf } from '../core/subnets.ts';
 import type { Profile } from '../core/model.ts';
@@ -34,6 +34,7 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
   const reasons = (
     await Promise.all([
       checkSystemd(),
+      checkNamespaces(),
       checkTools(input.profiles),
       checkControllers(),
       checkFileSystems(input),
@@ -61,6 +62,24 @@ async function checkSystemd(): Promise<string[]> {
   const version = Number(/^systemd (\d+)/.exec(stdout)?.[1]);
   if (trouble !== undefined) return [`systemd-run ${trouble}.`];
   return version >= oldestSystemd ? [] : [`Its systemd is ${String(version)}; ${oldestSystemd} or newer is needed.`];
+}
+
+/** Mounts and network namespaces that we make must be seen by PID 1, which starts the machines. */
+async function checkNamespaces(): Promise<string[]> {
+  if (process.getuid?.() !== 0) return [];
+  const words = { mnt: 'mount', net: 'network' } as const;
+  const apart = await Promise.all(
+    (['mnt', 'net'] as const).map(async (kind) => {
+      const [own, first] = await Promise.all([readlink(`/proc/self/ns/${kind}`), readlink(`/proc/1/ns/${kind}`)]);
+      return own === first ? [] : [words[kind]];
+    }),
+  );
+  return apart
+    .flat()
+    .map(
+      (word) =>
+        `This process has a ${word} namespace of its own: take ProtectSystem=, PrivateTmp=, PrivateNetwork= and the like out of the service's unit.`,
+    );
 }
 
 async function checkTools(profiles: readonly Profile[]): Promise<string[]> {

@@ -202,3 +202,28 @@ describe('what is not ours', () => {
     }
   });
 });
+
+describe('check', () => {
+  test('says every reason at once why a host cannot run machines, with the remedy', async () => {
+    await onHost('ip', 'addr', 'add', '192.168.150.1/32', 'dev', 'lo');
+    try {
+      const { profile } = world;
+      const broken = { ...profile, runnerPath: '/nonexistent/runner', template: { kind: 'directory', path: '/nonexistent/root' } as const };
+      const attempt = createNspawnDriver({ ...world.input, profiles: [broken] }).check();
+      await expect(attempt).rejects.toMatchObject({ code: 'DRIVER_UNAVAILABLE', details: { reasons: { length: 3 } } });
+      await expect(attempt).rejects.toThrow(/choose another network.pool/);
+      await expect(attempt).rejects.toThrow(/no executable forgejo-runner at \/nonexistent\/runner/);
+      await expect(attempt).rejects.toThrow(/\/nonexistent\/root does not exist/);
+    } finally {
+      await onHost('ip', 'addr', 'del', '192.168.150.1/32', 'dev', 'lo');
+    }
+  });
+
+  test('run again it restores rules that somebody flushed, and disturbs nothing that runs', async () => {
+    await running('wait');
+    await onHost('nft', 'flush', 'ruleset');
+    await world.driver.check();
+    expect(await onHost('nft', 'list', 'tables')).toContain('forgejo-runner-contract');
+    expect((await world.driver.list()).map(({ state }) => state)).toEqual(['running']);
+  });
+});
