@@ -12,6 +12,8 @@ export type Fault = { readonly code: string; readonly message: string; readonly 
 
 export type Auditor = {
   leftovers(): readonly Leftover[];
+  /** Why the host can run no machines, as found by the last audit; undefined when it can. */
+  hostFault(): Fault | undefined;
   readonly versions: ReadonlyMap<ForgeName, ForgeVersion>;
   readonly faults: ReadonlyMap<ForgeName, Fault>;
   /** `owned` gives the machine ids that records and actions speak of, at the moment of the call. Rejects only on a bug. */
@@ -22,6 +24,19 @@ export function createAuditor(driver: Driver, forges: readonly Forge[], clock: C
   const versions = new Map<ForgeName, ForgeVersion>();
   const faults = new Map<ForgeName, Fault>();
   let leftovers: readonly Leftover[] = [];
+  let hostFault: Fault | undefined;
+
+  /** What all machines share can be lost under us (a firewall that is reloaded flushes every table): checking also restores it. */
+  async function checkHost(): Promise<void> {
+    try {
+      await driver.check();
+      hostFault = undefined;
+    } catch (error) {
+      if (!isControllerError(error)) throw error;
+      hostFault = { code: error.code, message: error.message, since: hostFault?.since ?? clock.now() };
+      log.error('host-error', { code: error.code }, error.message);
+    }
+  }
 
   async function auditHost(owned: () => ReadonlySet<string>): Promise<void> {
     const before = owned();
@@ -46,10 +61,11 @@ export function createAuditor(driver: Driver, forges: readonly Forge[], clock: C
 
   return {
     leftovers: () => leftovers,
+    hostFault: () => hostFault,
     versions,
     faults,
     async run(owned, signal) {
-      const outcomes = await Promise.allSettled([auditHost(owned), ...forges.map((forge) => checkForge(forge, signal))]);
+      const outcomes = await Promise.allSettled([checkHost(), auditHost(owned), ...forges.map((forge) => checkForge(forge, signal))]);
       for (const outcome of outcomes) {
         if (outcome.status === 'fulfilled') continue;
         if (!isControllerError(outcome.reason)) throw outcome.reason;

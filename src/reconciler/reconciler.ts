@@ -279,6 +279,7 @@ function snapshotOfLoop(loop: Loop): Snapshot {
   const { options, history, auditor, hands } = loop;
   return snapshotOf({
     ...loop,
+    hostError: loop.hostError ?? auditor.hostFault(),
     controllerId: options.policy.controllerId,
     version: options.version,
     forges: options.forges,
