@@ -52,7 +52,7 @@ type Facts = {
 
 /**
  * The one action that is due for a runner, if any. The caller has made sure that no action of this id is under way and that the machines
- * are known.
+ * are known. A step that failed waits for its next try; another one that has become due meanwhile does not.
  */
 export function stepOf(
   runner: Runner,
@@ -63,9 +63,13 @@ export function stepOf(
   job: JobSighting,
 ): Action | undefined {
   const retry = world.retries.get(runner.id);
-  if (retry !== undefined && retry.at > now) return undefined;
-  const profile = profileOf(runner, policy);
-  const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile, policy, now };
+  const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile: profileOf(runner, policy), policy, now };
+  const step = dueStepOf(facts, retry?.attempts ?? 0);
+  return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
+}
+
+function dueStepOf(facts: Facts, attempts: number): Action | undefined {
+  const { runner, machine } = facts;
   if (machine?.state === 'exited') {
     const exit = machine.exit === undefined ? {} : { exit: machine.exit };
     return { kind: 'finalize', id: runner.id, runner, reason: endReasonOf(runner, machine), ...exit };
@@ -73,7 +77,7 @@ export function stepOf(
   if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
   if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
   if (machine?.state === 'running') return stepOfAssigned(facts, runner.assignedAt ?? machine.startedAt);
-  return stepOfLaunching(facts, retry?.attempts ?? 0);
+  return stepOfLaunching(facts, attempts);
 }
 
 /** The profile a runner was made with; one that has left the configuration keeps the clocks of the first profile. */

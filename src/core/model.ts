@@ -144,7 +144,12 @@ export type Absence = { readonly polls: number; readonly since: number };
 export type JobList = { readonly jobs: readonly Job[]; readonly poll: number };
 
 /** A step that failed: how often, when it may be tried again, and what was said. */
-export type Retry = { readonly attempts: number; readonly at: number; readonly error: { readonly code: string; readonly message: string } };
+export type Retry = {
+  readonly action: Action['kind'];
+  readonly attempts: number;
+  readonly at: number;
+  readonly error: { readonly code: string; readonly message: string };
+};
 
 /** Everything plan may look at. */
 export type World = {

@@ -39,11 +39,13 @@ export function createHistory(random: () => number): History {
     settled,
     ended,
     failed(action, error, now) {
-      const before = retries.get(action.id)?.attempts ?? 0;
+      const last = retries.get(action.id);
+      const before = last?.action === action.kind ? last.attempts : 0;
       const attempts = isControllerError(error, 'HOST_EXHAUSTED') ? before : before + 1;
       const asked = Number(error.details['retryAfterMs'] ?? 0);
       const backOffMs = Math.min(retryCapMs, retryFirstMs * 2 ** Math.min(Math.max(0, attempts - 1), 10));
       const retry = {
+        action: action.kind,
         attempts,
         at: now + Math.max(asked, backOffMs * (0.8 + random() * 0.4)),
         error: { code: error.code, message: error.message },

@@ -212,10 +212,28 @@ describe('one runner', () => {
     expect(plan(lifeOf(runner, undefined, job, { inFlight: new Set([runner.id]) }), policy, 10).actions).toEqual([]);
   });
   test('a step that failed waits for its next try', () => {
-    const retries = new Map([[runner.id, { attempts: 1, at: 500, error: { code: 'DRIVER_FAILED', message: 'x' } }]]);
+    const retries = new Map([
+      [runner.id, { action: 'launch' as const, attempts: 1, at: 500, error: { code: 'DRIVER_FAILED', message: 'x' } }],
+    ]);
     expect(stepAt(499, lifeOf(runner, undefined, job, { retries }))).toBeUndefined();
     expect(stepAt(500, lifeOf(runner, undefined, job, { retries }))).toMatchObject({ kind: 'launch' });
     expect(stepAt(60_001, lifeOf(runner, undefined, job, { retries }))).toMatchObject({ kind: 'finalize', reason: 'start-failed' });
+  });
+});
+
+describe('a failed step', () => {
+  const job = aJob(1);
+  const picked = aRunner(job, { assignedAt: 1_000, pickedAt: 2_000 });
+  const failed = (action: Action['kind']) => ({
+    retries: new Map([[picked.id, { action, attempts: 3, at: 99_000_000, error: { code: 'FORGE_UNREACHABLE', message: 'x' } }]]),
+  });
+  test('I5 does not hold up the deadline of the job', () => {
+    const world = lifeOf(picked, aMachine(picked.id), 'unknown', failed('confirm'));
+    expect(stepAt(7_202_001, world)).toMatchObject({ kind: 'stop', reason: 'job-timeout' });
+  });
+  test('does not hold up the clean-up of a machine that has ended', () => {
+    const world = lifeOf(picked, aMachine(picked.id, { state: 'exited' }), 'unknown', failed('launch'));
+    expect(stepAt(3_000, world)).toMatchObject({ kind: 'finalize' });
   });
 });
 
