@@ -155,7 +155,8 @@ async function confirm(hands: Hands, { id }: Runner): Promise<void> {
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   const runner = hands.ledger.get(action.id);
   if (runner === undefined) return;
-  if (action.reason === 'job-gone' && runner.stop === undefined && (await stillReports(hands, runner))) return;
+  const doubtful = action.reason === 'job-gone' || action.reason === 'unpicked';
+  if (doubtful && runner.stop === undefined && (await reports(hands, runner))) return;
   if (runner.stop === undefined) {
     await hands.ledger.save({ ...runner, stop: { reason: action.reason, at: hands.clock.now() } });
     hands.log.info('stop', { ...factsOf(runner), reason: action.reason, graceMs: action.graceMs });
@@ -163,9 +164,12 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   await hands.driver.stop(runner.machine, action.graceMs);
 }
 
-/** A job can leave the list because its repository moved, while it runs on. Forgejo deletes the registration of one that ended. */
-async function stillReports(hands: Hands, runner: Runner): Promise<boolean> {
-  if (runner.credentials === undefined || runner.pickedAt === undefined) return false;
+/**
+ * The list may be behind, the repository may have moved out of sight, the job may have been handed out this moment: a runner that reports is
+ * at work. Forgejo deletes the registration of a job that ended.
+ */
+async function reports(hands: Hands, runner: Runner): Promise<boolean> {
+  if (runner.credentials === undefined) return false;
   const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
   return registration?.status === 'active';
 }
