@@ -21,8 +21,6 @@ export type RunResult = {
   readonly trouble?: string;
 };
 
-export type Run = (command: string, args: readonly string[], options?: RunOptions) => Promise<RunResult>;
-
 const defaultTimeoutMs = 20_000;
 const maxOutputBytes = 4 * 1024 * 1024;
 
@@ -58,7 +56,7 @@ export async function run(command: string, args: readonly string[], options: Run
 }
 
 /** The DRIVER_FAILED that says which command failed and how. */
-export function failureOf(command: string, args: readonly string[], result: RunResult): ControllerError {
+function failureOf(command: string, args: readonly string[], result: RunResult): ControllerError {
   const said = result.stderr.trim().slice(-600);
   const how = result.trouble ?? `ended with exit code ${String(result.code)}`;
   return new ControllerError('DRIVER_FAILED', `${command} ${how}${said === '' ? '.' : `: ${said}`}`, {

@@ -23,7 +23,7 @@ export type DriverNetwork = {
 export type Endpoint = { readonly address: string; readonly port: number };
 
 /** Not the internet: this host, private ranges, carrier NAT, link-local (metadata services), tests, multicast, reserved. */
-export const refusedRanges: readonly string[] = [
+const refusedRanges: readonly string[] = [
   '0.0.0.0/8',
   '10.0.0.0/8',
   '100.64.0.0/10',

@@ -7,7 +7,7 @@ import type { MachineExit, MachineId, Template } from '../core/model.ts';
 import { allowedCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
 import type { MachineSpec } from './driver.ts';
 
-export const slice = 'machine-forgejorunners.slice';
+const slice = 'machine-forgejorunners.slice';
 
 /** Where things lie inside a machine. */
 export const inside = {

@@ -9,9 +9,10 @@ import type { MachineId, Profile } from '../core/model.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
-import type { Driver, Leftover, MachineSpec } from './driver.ts';
+import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { run } from './exec.ts';
 import { checkHost } from './host-check.ts';
+import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
 import { listMachines } from './listing.ts';
 import { launchUnit, prepareHost } from './making.ts';
@@ -139,27 +140,31 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
     return (await Promise.all(ids.map(async (id) => leftoversOf(controllerId, stateDir, id)))).flat();
   }
 
+  async function assign(id: MachineId, assignment: Assignment, signal: AbortSignal): Promise<void> {
+    requireId(id);
+    const text = assignmentText(assignment);
+    const paths = pathsOf(stateDir, id);
+    waiting += 1;
+    try {
+      await deliver({ id, paths, text, signal, clock, beingStarted: () => starting.has(id), waiting: () => waiting });
+    } finally {
+      waiting -= 1;
+    }
+  }
+
+  async function remove(id: MachineId): Promise<void> {
+    requireId(id);
+    return removeMachine({ controllerId, stateDir, clock, id });
+  }
+
   return {
-    check,
-    list: async () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) }),
-    start,
-    assign: async (id, assignment, signal) => {
-      requireId(id);
-      const text = assignmentText(assignment);
-      const paths = pathsOf(stateDir, id);
-      waiting += 1;
-      try {
-        await deliver({ id, paths, text, signal, clock, beingStarted: () => starting.has(id), waiting: () => waiting });
-      } finally {
-        waiting -= 1;
-      }
-    },
-    stop,
-    remove: async (id) => {
-      requireId(id);
-      return removeMachine({ controllerId, stateDir, clock, id });
-    },
-    artefacts,
+    check: () => onHost('check', check),
+    list: () => onHost('list', () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) })),
+    start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
+    assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
+    stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),
+    remove: (id) => onHost(`remove ${id}`, () => remove(id)),
+    artefacts: () => onHost('artefacts', artefacts),
     watch: (wake) => {
       mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
       const watcher = watch(`${stateDir}/exits`, { persistent: false }, () => wake());
