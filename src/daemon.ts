@@ -19,8 +19,12 @@ import { openFileStore } from './store/file-store.ts';
 /** How long a machine may outlive its job in the forge's list. */
 const goneGraceMs = 5_000;
 
+/** `mask` conceals in the API's answers what `log` conceals in its lines. */
+type Voice = { readonly version: string; readonly log: Log; readonly mask: (text: string) => string };
+
 /** Runs until the signal aborts. Rejects with the code that main turns into an exit code, or with a bug. */
-export async function runDaemon(config: Config, version: string, log: Log, signal: AbortSignal): Promise<void> {
+export async function runDaemon(config: Config, voice: Voice, signal: AbortSignal): Promise<void> {
+  const { version, log } = voice;
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
   for (const warning of config.warnings) log.warn('warning', {}, warning);
   const store = await openFileStore(config);
@@ -45,7 +49,7 @@ export async function runDaemon(config: Config, version: string, log: Log, signa
       random: Math.random,
       version,
     });
-    await serve(config, reconciler, log, signal);
+    await serve(config, reconciler, voice, signal);
     await Promise.all(forges.map(({ forge }) => forge.close()));
   } finally {
     await store.close();
@@ -73,10 +77,10 @@ async function hostKey(): Promise<string> {
   return createHash('sha256').update(`forgejo-runner-controller\n${id.trim()}`).digest('hex').slice(0, 8);
 }
 
-async function serve(config: Config, reconciler: Reconciler, log: Log, signal: AbortSignal): Promise<void> {
+async function serve(config: Config, reconciler: Reconciler, { log, mask }: Voice, signal: AbortSignal): Promise<void> {
   const { maxConcurrent, pollIntervalMs, jobTimeoutMs, forges, http: address } = config;
   const settings = { host: address.host, configHash: configHashOf(config), maxConcurrent, pollIntervalMs, jobTimeoutMs, forges };
-  const app = createApp({ snapshot: reconciler.snapshot, settings, clock: systemClock, log });
+  const app = createApp({ snapshot: () => reconciler.snapshot(), settings, clock: systemClock, log, mask });
   const http = await serveHttp({ app, ...address });
   const cron = schedule(config.maintenance, () => reconciler.maintain(), { noOverlap: true });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });

@@ -39,8 +39,10 @@ async function main(argv: readonly string[]): Promise<number> {
     for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`);
     return 0;
   }
-  const [{ runDaemon }, { createLog }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
-  await runDaemon(config, pkg.version, createLog({ level: config.logLevel }), ending());
+  const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
+  const redactor = createRedactor();
+  const log = createLog({ level: config.logLevel, redactor });
+  await runDaemon(config, { version: pkg.version, log, mask: redactor.text }, ending());
   return 0;
 }
 
