@@ -32,7 +32,7 @@ export function phaseOf(runner: Runner, machine: Machine | undefined): Phase {
 }
 
 /** How a machine's own end is to be called. */
-export function endReasonOf(runner: Runner, machine: Machine): EndReason {
+function endReasonOf(runner: Runner, machine: Machine): EndReason {
   if (runner.stop !== undefined) return runner.stop.reason;
   const exit = machine.exit;
   if (exit === undefined || exit.result === 'lost') return 'machine-lost';

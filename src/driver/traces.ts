@@ -53,7 +53,7 @@ function idsOf(ids: readonly (MachineId | undefined)[]): ReadonlySet<MachineId> 
 }
 
 /** Entries of a folder; a folder that is not there has none. */
-export async function namesIn(path: string): Promise<readonly string[]> {
+async function namesIn(path: string): Promise<readonly string[]> {
   try {
     return await readdir(path);
   } catch (error) {

@@ -79,7 +79,7 @@ async function claim(stateDir: string, controllerId: string): Promise<void> {
     await failing('write', path, () => writeDurably(path, encodeOwner(controllerId)));
     return;
   }
-  const owner = /"controllerId":\s*"([^"]*)"/.exec(text)?.[1];
+  const owner = decodeOwner(text);
   if (owner === controllerId) return;
   const remedy = `set controllerId to \`${owner ?? '?'}\` again, or use another stateDir`;
   throw new ControllerError(

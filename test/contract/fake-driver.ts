@@ -45,7 +45,7 @@ export type FakeDriver = Driver & {
 
 export type FailOptions = { readonly id?: MachineId; readonly times?: number; readonly after?: boolean; readonly error?: ControllerError };
 
-export const cleanExit: MachineExit = { result: 'success', code: 'exited', status: '0' };
+const cleanExit: MachineExit = { result: 'success', code: 'exited', status: '0' };
 
 type Failure = FailOptions & { left: number };
 type Hold = { readonly verb: DriverVerb; readonly id?: MachineId; readonly released: Promise<void> };

@@ -1,6 +1,6 @@
 // Laws of the plan, for worlds that nobody thought of.
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Job, Machine, Policy, Reading, Runner, World } from '../../src/core/model.ts';
 import { jobKeyOf } from '../../src/core/naming.ts';

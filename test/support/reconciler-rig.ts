@@ -12,7 +12,7 @@ import { createFakeForge, type FakeForge } from './fake-forge.ts';
 
 export type MemoryStore = Store & { readonly records: Map<string, Runner>; fail(times: number): void; readonly log: string[] };
 
-export function createMemoryStore(): MemoryStore {
+function createMemoryStore(): MemoryStore {
   const records = new Map<string, Runner>();
   const log: string[] = [];
   let failures = 0;

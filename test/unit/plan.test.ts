@@ -85,8 +85,9 @@ describe('admission', () => {
   });
 });
 
+const denialOf = (world: World, over = {}) => plan(world, aPolicy(over), 0).denials[0];
+
 describe('denials', () => {
-  const denialOf = (world: World, over = {}) => plan(world, aPolicy(over), 0).denials[0];
   test('every waiting job that is not started says why in a sentence', () => {
     expect(denialOf(aWorld(waitingFor(aJob(1, { labels: ['gpu'] }))))).toMatchObject({
       reason: 'unmatched',
