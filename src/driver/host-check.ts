@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import { tryRun } from './exec.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
+import { oldestRunner, runnerVersionOf } from './runner-version.ts';
 import { exists, mountsBelow } from './traces.ts';
 
 export type HostCheckInput = {
@@ -39,6 +40,7 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
       checkControllers(),
       checkFileSystems(input),
       checkProfiles(input.profiles),
+      checkRunners(input),
       checkAddresses(input.network),
     ])
   ).flat();
@@ -154,6 +156,20 @@ async function checkProfiles(profiles: readonly Profile[]): Promise<string[]> {
       for (const bind of binds)
         if (!(await exists(bind.source))) bad.push(`Profile ${name}: ${bind.source}, which it binds, does not exist.`);
       return bad;
+    }),
+  );
+  return reasons.flat();
+}
+
+/** What each runner says of its version. One that says nothing readable is only warned of: it may run in its template and not here. */
+async function checkRunners({ profiles, log }: HostCheckInput): Promise<string[]> {
+  const reasons = await Promise.all(
+    [...new Set(profiles.map(({ runnerPath }) => runnerPath))].map(async (path) => {
+      if (!(await exists(path))) return [];
+      const { stdout, stderr } = await tryRun(path, ['--version'], { timeoutMs: 5_000 });
+      const { known, tooOld } = runnerVersionOf(`${stdout}\n${stderr}`);
+      if (known === undefined) log.warn('warning', { path }, `${path} does not say its version; ${oldestRunner} or newer is needed`);
+      return tooOld ? [`${path} is version ${String(known)}: forgejo-runner ${oldestRunner} or newer is needed.`] : [];
     }),
   );
   return reasons.flat();

@@ -15,7 +15,7 @@ import type { DriverWorld } from './driver-contract.ts';
 
 const execute = promisify(execFile);
 
-const silentLog: Log = {
+export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
@@ -24,6 +24,7 @@ const silentLog: Log = {
 };
 
 const runnerScript = `#!/bin/sh
+[ "$1" != --version ] || { echo forgejo-runner version v12.8.2; exit 0; }
 handle=
 while [ $# -gt 0 ]; do [ "$1" = --handle ] && handle=$2; shift; done
 length=$(head -c 4096 | wc -c)

@@ -219,6 +219,14 @@ describe('check', () => {
     }
   });
 
+  test('a forgejo-runner that is too old is refused by its version', async () => {
+    const runnerPath = `${world.io}/old-runner`;
+    await writeFile(runnerPath, '#!/bin/sh\necho forgejo-runner version v12.4.0\n', { mode: 0o755 });
+    const attempt = createNspawnDriver({ ...world.input, profiles: [{ ...world.profile, runnerPath }] }).check();
+    await expect(attempt).rejects.toMatchObject({ code: 'DRIVER_UNAVAILABLE' });
+    await expect(attempt).rejects.toThrow(/is version 12\.4\.0: forgejo-runner 12\.8\.2 or newer is needed/);
+  });
+
   test('run again it restores rules that somebody flushed, and disturbs nothing that runs', async () => {
     await running('wait');
     await onHost('nft', 'flush', 'ruleset');
