@@ -1,0 +1,218 @@
+// What the loop must not get wrong in small print: stale pictures, double counting, the order of a stop and of an end, waiting times. Each
+// test was written because a small wrong change of the code went unnoticed without it.
+
+import { describe, expect, test } from 'vitest';
+import { ControllerError } from '../../src/errors.ts';
+import { plan } from '../../src/core/plan.ts';
+import { absencesAfter } from '../../src/reconciler/observe.ts';
+import { aJob, aMachine, aPolicy, aProfile, aRegistration, aRunner, aWorld, known, listed, unknown } from '../support/build.ts';
+import { createRig, flushed, type Rig } from '../support/reconciler-rig.ts';
+
+const short = aProfile({ timeouts: { startMs: 20_000, pickMs: 5_000, jobMs: 10_000, stopMs: 5_000 } });
+const calls = (rig: Rig, verb: string) => rig.driver.calls.filter((call) => call.verb === verb).length;
+const asked = (rig: Rig, verb: string) => rig.forge.calls.filter((call) => call.split(' ')[0] === verb).length;
+function only<T>(all: Iterable<T>): T {
+  const [one, ...others] = all;
+  if (one === undefined || others.length > 0) throw new Error(`wanted one, there are ${others.length + (one === undefined ? 0 : 1)}`);
+  return one;
+}
+/** A job that was picked and works. */
+async function busy(rig: Rig): Promise<void> {
+  const job = rig.forge.queue(1);
+  await rig.step();
+  rig.forge.pick(only(rig.forge.registered()).uuid, job.handle);
+  await rig.step();
+}
+
+describe('what is under way', () => {
+  test('I3 a launch that ends while a tick looks is left to the next tick, for the list of machines is older than the record', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    const release = rig.driver.hold('start');
+    rig.clock.advance(1_000);
+    await rig.reconciler.tick();
+    const gate = Promise.withResolvers<void>();
+    Object.assign(rig.forge, { jobs: () => gate.promise.then(() => [aJob(1)]) });
+    rig.clock.advance(1_000);
+    const tick = rig.reconciler.tick();
+    await flushed();
+    release();
+    await rig.reconciler.settled();
+    gate.resolve();
+    await tick;
+    await rig.reconciler.settled();
+    expect(only(rig.driver.machines.values()).state).toBe('running');
+    expect(calls(rig, 'remove')).toBe(0);
+  });
+
+  test('I3 a machine whose launch is under way is not swept, even before its record is seen', () => {
+    const world = aWorld({ machines: known([aMachine('j0000001abc')]), inFlight: new Set(['j0000001abc']) });
+    expect(plan(world, aPolicy(), 0).actions).toEqual([]);
+  });
+
+  test('a slot that stands on a record is not given again while its machine is not listed yet', () => {
+    const recorded = aRunner(aJob(1), { slot: 0 });
+    const world = aWorld({ jobs: new Map([['main', listed([aJob(1), aJob(2)])]]), runners: [recorded] });
+    const fresh = plan(world, aPolicy(), 0).actions.flatMap((action) => (action.kind === 'launch' ? [action.runner] : []));
+    expect(fresh.map(({ job, slot }) => [job.id, slot])).toEqual([
+      [1, 0],
+      [2, 1],
+    ]);
+  });
+});
+
+describe('polls without the job', () => {
+  const runner = aRunner(aJob(1), { createdAt: 1_000 });
+  const seen = (poll: number, at: number, jobs = [aJob(2)]) => ({ runners: [runner], jobs: new Map([['main', listed(jobs, poll, at)]]) });
+  const none = new Map();
+
+  test('one poll counts once, however often a tick looks at it', () => {
+    const first = absencesAfter(none, seen(7, 2_000), 2_000);
+    const again = absencesAfter(first, seen(7, 2_000), 2_500);
+    expect(again.get(runner.id)).toMatchObject({ polls: 1, since: 2_000 });
+    expect(absencesAfter(again, seen(8, 3_000), 3_000).get(runner.id)).toMatchObject({ polls: 2, since: 2_000 });
+  });
+  test('a poll that began before the runner was made says nothing of its job', () => {
+    expect(absencesAfter(none, seen(7, 999), 2_000)).toEqual(none);
+  });
+  test('a job that is seen again starts the count anew', () => {
+    const missed = absencesAfter(none, seen(7, 2_000), 2_000);
+    const back = absencesAfter(missed, seen(8, 3_000, [aJob(1)]), 3_000);
+    expect(back).toEqual(none);
+    expect(absencesAfter(back, seen(9, 4_000), 4_000).get(runner.id)).toMatchObject({ polls: 1, since: 4_000 });
+  });
+  test('I2 a poll that failed neither counts nor forgets', () => {
+    const missed = absencesAfter(none, seen(7, 2_000), 2_000);
+    expect(absencesAfter(missed, { runners: [runner], jobs: new Map([['main', unknown]]) }, 3_000)).toEqual(missed);
+  });
+});
+
+describe('a stop', () => {
+  test('I1 stands on the record before the machine hears of it', async () => {
+    const rig = createRig({ profiles: [short] });
+    await busy(rig);
+    rig.store.fail(1);
+    await rig.step(11_000);
+    expect(calls(rig, 'stop')).toBe(0);
+    await rig.step(2_000);
+    expect(calls(rig, 'stop')).toBe(1);
+  });
+  test('that was recorded and not delivered is delivered later', async () => {
+    const rig = createRig({ profiles: [short] });
+    await busy(rig);
+    rig.driver.fail('stop', { times: 1 });
+    await rig.step(11_000);
+    expect(only(rig.store.records.values()).stop).toMatchObject({ reason: 'job-timeout' });
+    expect(only(rig.driver.machines.values()).state).toBe('running');
+    await rig.step(2_000);
+    expect(calls(rig, 'stop')).toBe(2);
+    await rig.step();
+    expect([...rig.driver.machines]).toEqual([]);
+  });
+});
+
+describe('the end of a runner', () => {
+  test('I1 a machine that may still work keeps its registration until it is gone', async () => {
+    const rig = createRig({ profiles: [short] });
+    rig.driver.fail('assign');
+    rig.forge.queue(1);
+    await rig.step();
+    rig.driver.fail('remove', { times: 1 });
+    await rig.step(21_000);
+    expect(calls(rig, 'remove')).toBe(1);
+    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.store.records.size).toBe(1);
+    await rig.step(2_000);
+    expect([rig.driver.machines.size, rig.forge.registered().length, rig.store.records.size]).toEqual([0, 0, 0]);
+  });
+  test('I1 a registration that could not be deleted keeps its record until it is', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    await rig.step();
+    rig.driver.end(only(rig.driver.machines.keys()));
+    rig.forge.fail('unregister', 1);
+    await rig.step();
+    expect([rig.forge.registered().length, rig.store.records.size]).toEqual([1, 1]);
+    await rig.step(2_000);
+    expect([rig.forge.registered().length, rig.store.records.size]).toEqual([0, 0]);
+  });
+});
+
+describe('who runs the job', () => {
+  test('a job that another runner took is not ours: its machine is freed after the clock and never counted as picked', async () => {
+    const rig = createRig({ profiles: [short] });
+    const job = rig.forge.queue(1);
+    await rig.step();
+    rig.forge.queue(job.id, { state: 'running', taskId: 77 });
+    await rig.step();
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'waiting-for-job' }]);
+    for (let second = 0; second < 12; second += 1) await rig.step();
+    expect(rig.driver.machines.size).toBe(0);
+    const [ended] = rig.reconciler.snapshot().ended;
+    expect(ended).toMatchObject({ reason: 'unpicked' });
+    expect(ended).not.toHaveProperty('pickedAt');
+  });
+});
+
+describe('credentials', () => {
+  test('survive a crash on the record: the same registration is used, no second one is made', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    rig.driver.fail('assign', { times: 1 });
+    await rig.step();
+    rig.restart();
+    await rig.step(2_000);
+    expect(asked(rig, 'register')).toBe(1);
+    expect(only(rig.driver.machines.values()).assignment?.token).toBe('secret-token-1');
+  });
+  test('I7 of an earlier life are concealed before anything is said', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    await rig.step();
+    rig.log.concealed.length = 0;
+    rig.restart();
+    expect(rig.log.concealed).toEqual(['secret-token-1']);
+  });
+  test('I6 lost in a reply are replaced without touching a namesake that bears another mark', async () => {
+    const rig = createRig();
+    const foreign = aRegistration({ id: 99, name: aRunner(aJob(1)).id, description: 'made by hand' });
+    const listing = rig.forge.registrations.bind(rig.forge);
+    Object.assign(rig.forge, { registrations: async () => [foreign, ...(await listing())] });
+    rig.forge.queue(1);
+    rig.forge.fail('register', 1, true);
+    await rig.step();
+    await rig.step(2_000);
+    expect(asked(rig, 'register')).toBe(2);
+    expect(rig.forge.calls.filter((call) => call.startsWith('unregister'))).toEqual(['unregister 1']);
+  });
+});
+
+describe('a step that failed', () => {
+  test('is not tried again at once', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    rig.forge.fail('register', 2);
+    await rig.step();
+    await rig.step(100);
+    expect(asked(rig, 'register')).toBe(1);
+    await rig.step(1_200);
+    expect(asked(rig, 'register')).toBe(2);
+    await rig.step(1_200);
+    expect(asked(rig, 'register')).toBe(2);
+    await rig.step(1_500);
+    expect(asked(rig, 'register')).toBe(3);
+  });
+  test('waits as long as the forge asked for', async () => {
+    const rig = createRig();
+    const register = rig.forge.register.bind(rig.forge);
+    const throttled = new ControllerError('FORGE_THROTTLED', 'too many requests', { details: { retryAfterMs: 30_000 } });
+    Object.assign(rig.forge, { register: () => Promise.reject(throttled) });
+    rig.forge.queue(1);
+    await rig.step();
+    Object.assign(rig.forge, { register });
+    await rig.step(29_000);
+    expect(rig.forge.registered()).toEqual([]);
+    await rig.step(1_500);
+    expect(rig.forge.registered()).toHaveLength(1);
+  });
+});
