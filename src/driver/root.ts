@@ -137,13 +137,16 @@ export async function resolversOf(network: DriverNetwork): Promise<readonly stri
   return [];
 }
 
+/** The runner's own clock only has to be later than the reconciler's, which alone says in Forgejo and /status that a job was too long. */
+const runnerClockMarginMs = 30_000;
+
 /** The runner's configuration. Bounded retries: a registration that is gone must not hold the machine for 51 s (runner-cli.md). */
 export function runnerConfigOf(jobMs: number): string {
   return [
     'log:',
     '  level: info',
     'runner:',
-    `  timeout: ${Math.max(1, Math.ceil(jobMs / 1000))}s`,
+    `  timeout: ${Math.ceil((jobMs + runnerClockMarginMs) / 1000)}s`,
     '  report_retry:',
     '    max_retries: 6',
     'cache:',

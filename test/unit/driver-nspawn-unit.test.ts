@@ -189,5 +189,5 @@ test("the runner's configuration has no cache listener and gives up on a dead re
   const text = runnerConfigOf(7_200_000);
   expect(text).toMatch(/cache:\n {2}enabled: false/);
   expect(text).toMatch(/max_retries: 6/);
-  expect(text).toMatch(/timeout: 7200s/);
+  expect(text).toMatch(/timeout: 7230s/);
 });
