@@ -28,7 +28,6 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
   const machines = new Map<string, Machine>(world.machines.value.map((machine) => [machine.id, machine]));
   const indexes = indexesOf(world);
   return world.runners.flatMap((runner) => {
-    if (world.inFlight.has(runner.id)) return [];
     const sighting = sightingOf(runner, world.jobs.get(runner.forge), indexes.get(runner.forge));
     const action = stepOf(runner, machines.get(runner.machine), world, policy, now, sighting);
     return action === undefined ? [] : [action];

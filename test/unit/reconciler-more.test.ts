@@ -4,7 +4,10 @@
 import { describe, expect, test } from 'vitest';
 import { ControllerError } from '../../src/errors.ts';
 import { plan } from '../../src/core/plan.ts';
+import { createBackOffs } from '../../src/reconciler/back-offs.ts';
+import { createHistory } from '../../src/reconciler/history.ts';
 import { absencesAfter } from '../../src/reconciler/observe.ts';
+import { createQueue } from '../../src/reconciler/queue.ts';
 import { aJob, aMachine, aPolicy, aProfile, aRegistration, aRunner, aWorld, known, listed, unknown } from '../support/build.ts';
 import { createRig, flushed, type Rig } from '../support/reconciler-rig.ts';
 
@@ -214,5 +217,147 @@ describe('a step that failed', () => {
     expect(rig.forge.registered()).toEqual([]);
     await rig.step(1_500);
     expect(rig.forge.registered()).toHaveLength(1);
+  });
+});
+
+describe('sweeps', () => {
+  test('a registration whose record has no credentials yet is left to the launch that will look for it', () => {
+    const runner = aRunner(aJob(1));
+    const registrations = new Map([['main', known([aRegistration({ id: 9, name: runner.id })])]]);
+    const { actions } = plan(aWorld({ runners: [runner], registrations }), aPolicy(), 0);
+    expect(actions.filter(({ kind }) => kind === 'sweep-registration')).toEqual([]);
+  });
+  test('that failed wait for their next try', () => {
+    const failed = { attempts: 1, at: 500, error: { code: 'DRIVER_FAILED', message: 'x' } };
+    const world = aWorld({
+      machines: known([aMachine('j0000001abc')]),
+      registrations: new Map([['main', known([aRegistration({ id: 9, name: 'j0000002abc' })])]]),
+      retries: new Map([
+        ['j0000001abc', { action: 'sweep-machine', ...failed }],
+        ['main/9', { action: 'sweep-registration', ...failed }],
+      ]),
+    });
+    expect(plan(world, aPolicy(), 499).actions).toEqual([]);
+    expect(plan(world, aPolicy(), 500).actions.map(({ kind }) => kind)).toEqual(['sweep-machine', 'sweep-registration']);
+  });
+});
+
+describe('bounds', () => {
+  test("the host's own fence lies behind all of the plan's clocks", async () => {
+    const rig = createRig({ profiles: [short] });
+    rig.forge.queue(1);
+    await rig.step();
+    const { startMs, pickMs, jobMs } = short.timeouts;
+    expect(only(rig.driver.machines.values()).spec.runtimeMaxMs).toBeGreaterThan(startMs + pickMs + jobMs);
+  });
+  test('a rest grows to five minutes and no further', () => {
+    const backOffs = createBackOffs();
+    const rests = Array.from({ length: 8 }, () => {
+      backOffs.after('handle-1', aRunner(aJob(1)), 'unpicked', 0);
+      return backOffs.all().get('handle-1')?.until;
+    });
+    expect(rests).toEqual([30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000, 300_000]);
+  });
+  test('of those that ended the last two hundred are remembered, the newest first', () => {
+    const history = createHistory(() => 0.5);
+    for (let id = 1; id <= 250; id += 1) history.finalized(aRunner(aJob(id)), 'finished', undefined, 1, id);
+    expect(history.ended).toHaveLength(200);
+    expect(history.ended[0]?.job.id).toBe(250);
+  });
+  test('no more actions than allowed run at once, the others wait in line as under way', async () => {
+    const gate = Promise.withResolvers<void>();
+    const running: string[] = [];
+    const queue = createQueue(2, {
+      run: async ({ id }) => {
+        running.push(id);
+        await gate.promise;
+      },
+      done: () => undefined,
+      failed: () => undefined,
+    });
+    for (const id of ['a', 'b', 'c']) queue.add({ kind: 'sweep-machine', id });
+    expect(running).toEqual(['a', 'b']);
+    expect([...queue.ids()]).toEqual(['a', 'b', 'c']);
+    gate.resolve();
+    await queue.settled();
+    expect(running).toEqual(['a', 'b', 'c']);
+  });
+  test('what waits in line is not begun once the service ends', async () => {
+    const gate = Promise.withResolvers<void>();
+    const running: string[] = [];
+    const queue = createQueue(1, {
+      run: async ({ id }) => {
+        running.push(id);
+        await gate.promise;
+      },
+      done: () => undefined,
+      failed: () => undefined,
+    });
+    for (const id of ['a', 'b']) queue.add({ kind: 'sweep-machine', id });
+    queue.close();
+    gate.resolve();
+    await queue.settled();
+    expect(running).toEqual(['a']);
+  });
+  test('a slot rests as long as it can before it is given again', async () => {
+    const rig = createRig();
+    const slots: number[] = [];
+    for (const id of [1, 2, 3]) {
+      rig.forge.queue(id);
+      await rig.step();
+      slots.push(only(rig.driver.machines.values()).spec.slot);
+      rig.forge.end(`handle-${id}`);
+      rig.driver.end(only(rig.driver.machines.keys()));
+      await rig.step();
+    }
+    expect(slots).toEqual([0, 1, 2]);
+  });
+});
+
+describe('after a failure', () => {
+  test('a step that went well forgets its failed tries', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    rig.forge.fail('register', 1);
+    await rig.step();
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ attempts: 1 }]);
+    await rig.step(2_000);
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ attempts: 0, retryAt: 0 }]);
+    expect(rig.reconciler.snapshot().runners[0]).not.toHaveProperty('lastError');
+  });
+  test('the machine of a forge that left the configuration is removed all the same', async () => {
+    const rig = createRig();
+    const away = aRunner(aJob(1, { forge: 'away' }), { credentials: { id: 5, uuid: 'u', token: 'secret' }, assignedAt: 1 });
+    rig.store.records.set(away.id, away);
+    rig.driver.plant(aMachine(away.id, { state: 'exited' }));
+    rig.restart();
+    await rig.step();
+    await rig.step();
+    expect([rig.driver.machines.size, rig.store.records.size]).toEqual([0, 0]);
+  });
+});
+
+describe('waking', () => {
+  test('the end of a machine is looked at before the next poll is due', async () => {
+    const rig = createRig();
+    await busy(rig);
+    const ending = new AbortController();
+    const run = rig.reconciler.run(ending.signal);
+    await flushed();
+    rig.driver.end(only(rig.driver.machines.keys()));
+    for (let turn = 0; turn < 20 && rig.store.records.size > 0; turn += 1) await flushed();
+    expect(rig.store.records.size).toBe(0);
+    ending.abort();
+    await run;
+  });
+  test('a wish to poll asks the forge at the next tick, whatever its cadence says', async () => {
+    const rig = createRig();
+    await rig.step();
+    const before = asked(rig, 'jobs');
+    await rig.step(1);
+    expect(asked(rig, 'jobs')).toBe(before);
+    rig.reconciler.wake(true);
+    await rig.step(1);
+    expect(asked(rig, 'jobs')).toBe(before + 1);
   });
 });
