@@ -19,3 +19,13 @@ export const systemClock: Clock = {
     }
   },
 };
+
+/** A signal that aborts after `ms`; `cancel` when what it bounds has ended, so that no timer is left behind. */
+export function deadlineOf(clock: Clock, ms: number): { readonly signal: AbortSignal; readonly cancel: () => void } {
+  const late = new AbortController();
+  const cancelled = new AbortController();
+  void clock.sleep(ms, cancelled.signal).then(() => {
+    if (!cancelled.signal.aborted) late.abort();
+  });
+  return { signal: late.signal, cancel: () => cancelled.abort() };
+}

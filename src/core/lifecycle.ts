@@ -64,7 +64,9 @@ export function stepOf(
 ): Action | undefined {
   const retry = world.retries.get(runner.id);
   const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile: profileOf(runner, policy), policy, now };
-  const step = dueStepOf(facts, retry?.attempts ?? 0);
+  const ending = world.endings.get(runner.id);
+  const step: Action | undefined =
+    ending === undefined ? dueStepOf(facts, retry?.attempts ?? 0) : { kind: 'finalize', id: runner.id, runner, ...ending };
   return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
 }
 

@@ -151,6 +151,9 @@ export type Retry = {
   readonly error: { readonly code: string; readonly message: string };
 };
 
+/** How a runner ended, as it was first seen: a clean-up that needs several tries must not see something else in what it left. */
+export type Ending = { readonly reason: EndReason; readonly exit?: MachineExit };
+
 /** Everything plan may look at. */
 export type World = {
   readonly jobs: ReadonlyMap<ForgeName, Reading<JobList>>;
@@ -165,6 +168,8 @@ export type World = {
   readonly absences: ReadonlyMap<RunnerId, Absence>;
   /** By jobKeyOf: the number of the forge's last poll when the runner of that job was finalized. */
   readonly settled: ReadonlyMap<string, number>;
+  /** Runners whose clean-up has begun: nothing but its end may follow. */
+  readonly endings: ReadonlyMap<RunnerId, Ending>;
   /** By the id of the action. */
   readonly retries: ReadonlyMap<string, Retry>;
   /** The slot that was given last; -1 before the first. */

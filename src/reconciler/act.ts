@@ -1,10 +1,10 @@
 // Promises that each action is safe twice and keeps the write-ahead order: a record exists before anything it owns and outlives it (I1).
 // Does nothing that plan did not ask for, and asks the forge once more before it ends a machine whose job seems gone (I9).
 
-import type { Clock } from '../clock.ts';
+import { deadlineOf, type Clock } from '../clock.ts';
 import { isOurRegistration, jobKeyOf } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
-import type { Action, Credentials, ForgeName, Policy, Runner, RunnerId } from '../core/model.ts';
+import type { Action, Credentials, ForgeName, Policy, Profile, Runner, RunnerId } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -15,6 +15,8 @@ import type { Store } from '../store/store.ts';
 export type Ledger = {
   readonly get: (id: RunnerId) => Runner | undefined;
   readonly all: () => readonly Runner[];
+  /** True for a record whose first writing failed: it may be on disk, whole, or not at all. Whatever rests on it must write it again. */
+  readonly isDoubtful: (id: RunnerId) => boolean;
   /** Durable first, visible after. */
   readonly save: (runner: Runner) => Promise<void>;
   readonly erase: (id: RunnerId) => Promise<void>;
@@ -61,16 +63,25 @@ export async function act(hands: Hands, action: Action): Promise<void> {
 
 export function createLedger(store: Store, initial: readonly Runner[]): Ledger {
   const records = new Map<RunnerId, Runner>(initial.map((runner) => [runner.id, runner]));
+  const doubtful = new Set<RunnerId>();
   return {
     get: (id) => records.get(id),
     all: () => [...records.values()],
+    isDoubtful: (id) => doubtful.has(id),
     async save(runner) {
+      if (!records.has(runner.id)) {
+        // Seen before it is sure: a record that reached the disk though its writing failed must be deleted some day.
+        records.set(runner.id, runner);
+        doubtful.add(runner.id);
+      }
       await store.put(runner);
       records.set(runner.id, runner);
+      doubtful.delete(runner.id);
     },
     async erase(id) {
       await store.delete(id);
       records.delete(id);
+      doubtful.delete(id);
     },
   };
 }
@@ -92,26 +103,43 @@ function forgeOf(hands: Hands, name: ForgeName): Forge {
 
 /** Record, then registration and machine side by side, then the credentials. Resumes wherever an earlier try was cut short. */
 async function launch(hands: Hands, planned: Runner): Promise<void> {
-  const { ledger, driver, log, clock } = hands;
+  const { ledger, log, clock } = hands;
   const known = ledger.get(planned.id);
   const runner = known ?? planned;
   const profile = profileOf(runner, hands.policy());
-  if (known === undefined) await ledger.save(runner);
+  if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
   log.info('launch', { ...factsOf(runner), slot: runner.slot, resumed: known !== undefined });
+  const { signal, cancel } = deadlineOf(clock, Math.max(1_000, runner.createdAt + profile.timeouts.startMs - clock.now()));
+  try {
+    const credentials = await prepare(hands, runner, profile, known !== undefined, signal);
+    const { instanceUrl } = forgeOf(hands, runner.forge);
+    const { handle, labels } = runner.job;
+    await hands.driver.assign(
+      runner.machine,
+      { url: instanceUrl, uuid: credentials.uuid, token: credentials.token, handle, labels },
+      signal,
+    );
+    const assignedAt = clock.now();
+    log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt });
+    await ledger.save({ ...runner, credentials, assignedAt });
+  } finally {
+    cancel();
+  }
+}
+
+/** Registration and machine; the first that failed is told once both have come to an end. */
+async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: boolean, signal: AbortSignal): Promise<Credentials> {
   const { startMs, pickMs, jobMs } = profile.timeouts;
-  const remainingMs = Math.max(1_000, runner.createdAt + startMs - clock.now());
-  const signal = AbortSignal.timeout(remainingMs);
-  const machine = driver.start({ id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs });
-  const [registered, started] = await Promise.allSettled([ensureCredentials(hands, runner, known !== undefined, signal), machine]);
+  const machine = hands.driver.start({
+    id: runner.machine,
+    slot: runner.slot,
+    profile,
+    runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs,
+  });
+  const [registered, started] = await Promise.allSettled([ensureCredentials(hands, runner, resumed, signal), machine]);
   if (registered.status === 'rejected') throw registered.reason;
   if (started.status === 'rejected') throw started.reason;
-  const credentials = registered.value;
-  const { instanceUrl } = forgeOf(hands, runner.forge);
-  const { handle, labels } = runner.job;
-  await driver.assign(runner.machine, { url: instanceUrl, uuid: credentials.uuid, token: credentials.token, handle, labels }, signal);
-  const assignedAt = clock.now();
-  log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt });
-  await ledger.save({ ...runner, credentials, assignedAt });
+  return registered.value;
 }
 
 /** Lost tokens are never recovered: what an earlier try may have registered under this name is deleted, and a new one made. */

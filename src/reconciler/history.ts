@@ -1,7 +1,7 @@
 // Promises what the reconciler remembers of actions that ended: when a failed one may be tried again, which jobs are settled, who ended
 // how. All of it bounded, none of it needed to repair the world after a crash.
 
-import type { Action, EndReason, Retry, Runner, World } from '../core/model.ts';
+import type { Action, Ending, EndReason, Retry, Runner, RunnerId, World } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
 import type { EndedView } from '../core/snapshot.ts';
 import { isControllerError, type ControllerError } from '../errors.ts';
@@ -18,6 +18,9 @@ export type History = {
   readonly retries: ReadonlyMap<string, Retry>;
   readonly settled: ReadonlyMap<string, number>;
   readonly ended: readonly EndedView[];
+  /** Runners whose clean-up has begun. */
+  readonly endings: ReadonlyMap<RunnerId, Ending>;
+  begun(action: Action): void;
   /** Notes when a failed action may be tried again; a full host counts no attempt. */
   failed(action: Action, error: ControllerError, now: number): Retry;
   succeeded(action: Action): void;
@@ -33,7 +36,13 @@ export function createHistory(random: () => number): History {
   const retries = new Map<string, Retry>();
   const settled = new Map<string, number>();
   const ended: EndedView[] = [];
+  const endings = new Map<RunnerId, Ending>();
   return {
+    endings,
+    begun(action) {
+      if (action.kind !== 'finalize') return;
+      endings.set(action.id, { reason: action.reason, ...(action.exit === undefined ? {} : { exit: action.exit }) });
+    },
     backOffs,
     retries,
     settled,
@@ -55,6 +64,7 @@ export function createHistory(random: () => number): History {
     },
     succeeded: (action) => void retries.delete(action.id),
     finalized(runner, reason, exit, poll, now) {
+      endings.delete(runner.id);
       settled.set(keyOf(runner), poll);
       for (const key of settled.keys()) if (settled.size > settledKept) settled.delete(key);
       backOffs.after(keyOf(runner), runner, reason, now);

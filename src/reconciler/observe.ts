@@ -10,7 +10,7 @@ import type { Forge } from '../forge/forge.ts';
 import type { Poller } from './poller.ts';
 
 /** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
-export type Memory = Pick<World, 'backOffs' | 'settled' | 'retries' | 'lastSlot'> & { readonly runners: readonly Runner[] };
+export type Memory = Pick<World, 'backOffs' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & { readonly runners: readonly Runner[] };
 
 export type Sources = {
   readonly forges: readonly Forge[];
@@ -33,7 +33,7 @@ export async function observe(
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
   const [machinesRead, jobsRead, registrationsRead] = await Promise.all([machines, jobs, registrations]);
-  const { runners, backOffs, settled, retries, lastSlot } = memory();
+  const { runners, backOffs, settled, endings, retries, lastSlot } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
@@ -42,6 +42,7 @@ export async function observe(
     inFlight,
     backOffs,
     settled,
+    endings,
     retries,
     lastSlot,
   };

@@ -200,6 +200,7 @@ async function tick(loop: Loop): Promise<void> {
     runners: hands.ledger.all(),
     backOffs: history.backOffs.all(),
     settled: history.settled,
+    endings: history.endings,
     retries: history.retries,
     lastSlot: loop.lastSlot,
   });
@@ -233,6 +234,7 @@ function begin(loop: Loop, action: Action, now: number): void {
     loop.lastSlot = action.runner.slot;
     loop.pollers.get(action.runner.forge)?.stir(now);
   }
+  loop.history.begun(action);
   loop.queue.add(action);
 }
 

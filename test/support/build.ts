@@ -97,6 +97,7 @@ export function aWorld(over: Partial<World> = {}): World {
     backOffs: new Map(),
     absences: new Map(),
     settled: new Map(),
+    endings: new Map(),
     retries: new Map(),
     lastSlot: -1,
     ...over,
