@@ -1,0 +1,47 @@
+// The whole loop against seeded worlds of faults, delays, crashes and lost replies. A failing seed replays with
+// `npm run simulate -- --seed N --trace`.
+
+import { describe, expect, test } from 'vitest';
+import { simulate } from './simulate.ts';
+
+const seeds = 250;
+
+describe('simulated worlds', () => {
+  test('I8 whatever fails, and wherever the controller is killed, every job comes to an end and nothing is left behind', async () => {
+    const wrongs: string[] = [];
+    for (let seed = 1; seed <= seeds; seed += 1) {
+      const { lost, wronglyStopped, leftOver, broken } = await simulate(seed);
+      if (lost.length + wronglyStopped.length + leftOver.length + broken.length > 0)
+        wrongs.push(JSON.stringify({ seed, lost, wronglyStopped, leftOver, broken }));
+    }
+    expect(wrongs).toEqual([]);
+  }, 120_000);
+  test('the same seed gives the same run', async () => {
+    const runs: string[][] = [[], []];
+    for (const lines of runs) await simulate(7, (line) => lines.push(line));
+    expect(runs[0]?.length).toBeGreaterThan(50);
+    expect(runs[0]).toEqual(runs[1]);
+  });
+  test('worlds are rough: calls fail before and after their effect, controllers crash, forges fall silent', async () => {
+    const seen = new Set<string>();
+    for (let seed = 1; seed <= 40; seed += 1) for (const kind of (await simulate(seed)).faults.keys()) seen.add(kind);
+    for (const kind of [
+      'register reply lost',
+      'start failed',
+      'start reply lost',
+      'remove failed',
+      'put failed',
+      'delete reply lost',
+      'jobs failed',
+      'crash',
+      'cancel',
+      'rerun',
+      'strike',
+      'reboot',
+      'forge outage',
+      'records lost',
+    ]) {
+      expect([...seen]).toContain(kind);
+    }
+  });
+});
