@@ -94,13 +94,17 @@ function killGroup(pid: number): void {
   }
 }
 
-/** Resolves when the stream has ended, or has been silent until the drain time is over. */
+/**
+ * Resolves when the stream has ended, or when the drain time is over. On a busy machine that may pass before the loop has looked at the
+ * stream even once, so it looks once more: otherwise what the step has written would be lost.
+ */
 function drained(stream: Readable): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => {
+    const giveUp = (): void => {
       stream.destroy();
       resolve();
-    }, drainMs);
+    };
+    const timer = setTimeout(() => setImmediate(giveUp), drainMs);
     const done = (): void => {
       clearTimeout(timer);
       resolve();
