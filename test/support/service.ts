@@ -53,6 +53,9 @@ export const nothing: Remains = { units: 0, namespaces: 0, interfaces: 0, direct
 
 export type ServiceOptions = {
   readonly controllerId?: string;
+  /** Names of its own that the demo shows to people; default: names that say it is under test. */
+  readonly unit?: string;
+  readonly stateDir?: string;
   readonly forge: {
     readonly url: string;
     readonly instanceUrl?: string;
@@ -93,9 +96,9 @@ let counter = 0;
 export async function createService(options: ServiceOptions): Promise<Service> {
   counter += 1;
   const controllerId = options.controllerId ?? `t${process.pid}-${counter}`;
-  const unit = `frc-under-test-${controllerId}.service`;
+  const unit = options.unit ?? `frc-under-test-${controllerId}.service`;
   const folder = await mkdtemp(join(tmpdir(), 'frc-service-'));
-  const stateDir = join('/var/lib', `frc-${controllerId}`);
+  const stateDir = options.stateDir ?? join('/var/lib', `frc-${controllerId}`);
   const port = 20_000 + ((process.pid * 7 + counter) % 10_000);
   const url = `http://127.0.0.1:${port}`;
   const configFile = join(folder, 'config.yaml');
