@@ -123,7 +123,7 @@ async function hostPicture(): Promise<string> {
 }
 
 describe('removal', () => {
-  test('leaves nothing of nixos.md section 1 and nothing in the state directory, even after nspawn was killed', async () => {
+  test('leaves nothing on the host and nothing in the state directory, even after nspawn was killed', async () => {
     const before = await hostPicture();
     await running('wait');
     expect(await hostPicture()).not.toBe(before);

@@ -82,6 +82,19 @@ describe('the rules', () => {
     }
   });
 
+  const chainOf = (name: string): string => rules.slice(rules.indexOf(`chain ${name} {`)).split('\n  }')[0] ?? '';
+
+  test('a forged sender is dropped before anything else is decided', () => {
+    expect(chainOf('genuine')).toContain('ip saddr != @pool drop');
+    expect(chainOf('genuine')).toContain('fib saddr . iif oif missing drop');
+    for (const name of ['to-host', 'through-host']) {
+      const chain = chainOf(name);
+      expect(chain.indexOf('jump genuine')).toBeGreaterThan(0);
+      expect(chain.indexOf('jump genuine')).toBeLessThan(chain.indexOf('established,related accept'));
+      expect(chain.indexOf('jump genuine')).toBeLessThan(chain.indexOf('jump reachable'));
+    }
+  });
+
   test('metadata, private, carrier and multicast ranges are refused', () => {
     for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '224.0.0.0/4']) {
       expect(rules).toContain(range);

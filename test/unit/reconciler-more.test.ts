@@ -242,6 +242,21 @@ describe('sweeps', () => {
   });
 });
 
+describe('on demand', () => {
+  test('while nothing waits, no machine is made and nobody is registered', async () => {
+    const rig = createRig();
+    for (let second = 0; second < 60; second += 1) await rig.step();
+    expect([calls(rig, 'start'), asked(rig, 'register')]).toEqual([0, 0]);
+  });
+  test('the runner is told the URL for runners, which may differ from the one that is polled', async () => {
+    const rig = createRig();
+    Object.assign(rig.forge, { instanceUrl: 'https://public.test' });
+    rig.forge.queue(1);
+    await rig.step();
+    expect(only(rig.driver.machines.values()).assignment?.url).toBe('https://public.test');
+  });
+});
+
 describe('bounds', () => {
   test("the host's own fence lies behind all of the plan's clocks", async () => {
     const rig = createRig({ profiles: [short] });

@@ -1,0 +1,95 @@
+// Promises the command line as a process of its own: what it prints, where, and with which exit code it ends.
+
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openFileStore } from '../../src/store/file-store.ts';
+
+const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'frc-main-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+function end(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...args], { env: { PATH: '/usr/bin:/bin', ...env } }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+/** A whole configuration whose runner is nowhere, so that no host can run it. */
+async function configured(over = ''): Promise<string> {
+  const path = join(folder, 'config.yaml');
+  await writeFile(join(folder, 'token'), `${'f'.repeat(40)}\n`, { mode: 0o600 });
+  await writeFile(
+    path,
+    `controllerId: argv\nstateDir: ${folder}/state\n${over}
+forges: [{url: "http://127.0.0.1:9", scope: {repository: o/n}, tokenFile: ${folder}/token}]
+profiles: [{name: default, labels: [debian], runner: ${folder}/absent}]\n`,
+    { mode: 0o600 },
+  );
+  await chmod(folder, 0o700);
+  return path;
+}
+
+test('--config names the file, and check-config prints what it makes of it', async () => {
+  const path = await configured();
+  const { code, stdout } = await end(['check-config', '--config', path]);
+  expect(code).toBe(0);
+  expect(stdout).toContain('controllerId: argv');
+  expect(stdout).not.toContain('ffff');
+  expect((await end(['check-config', `-c${path}`])).stdout).toBe(stdout);
+});
+
+test('what is missing from the environment is named on stderr, with exit code 2', async () => {
+  const { code, stdout, stderr } = await end(['run'], { FORGEJO_URL: 'https://forge.example.org' });
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toContain('CONFIG_INVALID');
+  for (const name of ['FORGEJO_TOKEN_FILE', 'FORGEJO_REPO']) expect(stderr).toContain(name);
+});
+
+test('a mistake in the file is told with its path, with exit code 2', async () => {
+  const { code, stderr } = await end(['check-config', '--config', await configured('maxConcurent: 3')]);
+  expect(code).toBe(2);
+  expect(stderr).toContain('maxConcurrent');
+});
+
+test.each([[['walk']], [['--nonsense']], [['run', 'now']]])('%j is no usage: exit code 2 and the usage on stderr', async (args) => {
+  const { code, stdout, stderr } = await end(args);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toContain('Usage: forgejo-runner-controller');
+});
+
+test('--help and --version answer on stdout', async () => {
+  expect(await end(['--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage:') });
+  expect(await end(['-V'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^forgejo-runner-controller \d+\.\d+\.\d+\n$/) });
+});
+
+test('a host that cannot run machines is refused with every reason, with exit code 3', async () => {
+  const { code, stderr } = await end(['--config', await configured()]);
+  expect(code).toBe(3);
+  expect(stderr).toContain('DRIVER_UNAVAILABLE');
+  expect(stderr).toContain('no executable forgejo-runner');
+});
+
+test('a second copy on the same state directory is refused with exit code 4', async () => {
+  const path = await configured();
+  const store = await openFileStore({ stateDir: join(folder, 'state'), controllerId: 'argv' });
+  try {
+    const { code, stderr } = await end(['--config', path]);
+    expect(code).toBe(4);
+    expect(stderr).toContain('another forgejo-runner-controller runs on');
+  } finally {
+    await store.close();
+  }
+});
