@@ -26,6 +26,40 @@ describe('the documents', () => {
     expect(invariants.filter((id) => !names.some((name) => new RegExp(String.raw`\b${id}\b`).test(name)))).toEqual([]);
   });
 
+  test('docs/SECURITY.md names the least token scope of every forge scope, and every row of the defence list once', () => {
+    const text = read('docs/SECURITY.md');
+    const rights = [...text.matchAll(/^\| (\w+) \| `write:(\w+)` \| .{5,} \|$/gm)].map(([, scope, area]) => [scope, area]);
+    expect(rights).toEqual([
+      ['repository', 'repository'],
+      ['organization', 'organization'],
+      ['user', 'user'],
+      ['instance', 'admin'],
+    ]);
+    const rows = [...text.matchAll(/^\| (D\d+) \|/gm)].map((hit) => hit[1]);
+    expect(rows).toEqual(Array.from({ length: 23 }, (_, step) => `D${step + 1}`));
+  });
+
+  test('docs/SECURITY.md says what the lock does not do', () => {
+    expect(read('docs/SECURITY.md')).toContain('It does not hold across hosts');
+  });
+
+  test('docs/INVARIANTS.md names tests that exist, at least one for each', () => {
+    const sections = read('docs/INVARIANTS.md').split(/^## /m).slice(1);
+    const named = sections.map((section) => [...section.matchAll(/"([^"]+)" \(([^)]+)\)/g)]);
+    expect(sections.filter((_, index) => named[index]?.length === 0)).toEqual([]);
+    const absent = named.flat().filter(([, name = '', path = '']) => !read(path).replaceAll("\\'", "'").includes(name));
+    expect(absent.map(([whole]) => whole)).toEqual([]);
+  });
+
+  test('docs/decisions/README.md lists every decision', () => {
+    const listed = [...read('docs/decisions/README.md').matchAll(/\]\((\d{4}-[a-z0-9-]+\.md)\)/g)].map((hit) => hit[1] ?? '');
+    expect(listed.toSorted()).toEqual(
+      globSync('docs/decisions/[0-9]*.md', { cwd: root.pathname })
+        .map((path) => path.slice(15))
+        .toSorted(),
+    );
+  });
+
   test('every script and npm command that the guides name exists', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const guides = ['CONTRIBUTING.md', 'README.md']
