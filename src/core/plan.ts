@@ -34,23 +34,42 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
   });
 }
 
-/** Machines with our mark that no record speaks of. */
+/**
+ * Machines with our mark that no record speaks of. One that was given a job may be at work although its record is lost (I9): it goes only
+ * when every forge was asked and none says that it reports; the unit's own RuntimeMaxSec bounds it all the same.
+ */
 function machineSweepsOf(world: World, now: number): Action[] {
   if (world.machines.state !== 'known') return [];
   const recorded = new Set(world.runners.map((runner) => runner.machine));
+  const idle = idleEverywhereOf(world);
   return world.machines.value
-    .filter(({ id }) => isMachineId(id) && !recorded.has(id) && (world.retries.get(id)?.at ?? 0) <= now)
+    .filter(
+      ({ id, state }) =>
+        isMachineId(id) && !recorded.has(id) && (state !== 'running' || idle(id)) && (world.retries.get(id)?.at ?? 0) <= now,
+    )
     .map(({ id }) => ({ kind: 'sweep-machine', id }));
 }
 
-/** Registrations with our mark that no record speaks of; one whose record has no credentials yet belongs to a launch that will look itself. */
+/** True for ids that no forge lists as reporting; never true while a forge was not asked or did not answer (I2). */
+function idleEverywhereOf(world: World): (id: string) => boolean {
+  const readings = [...world.registrations.values()];
+  if (readings.length < world.jobs.size || readings.some(({ state }) => state !== 'known')) return () => false;
+  const reporting = new Set(
+    readings.flatMap((reading) =>
+      reading.state === 'known' ? reading.value.filter(({ status }) => status === 'active').map(({ name }) => name) : [],
+    ),
+  );
+  return (id) => !reporting.has(id);
+}
+
+/** Registrations with our mark that no record speaks of, but for those at work; one whose record has no credentials yet belongs to a launch that will look itself. */
 function registrationSweepsOf(world: World, policy: Policy, now: number): Action[] {
   const byId = new Map(world.runners.map((runner) => [runner.id, runner]));
   const actions: Action[] = [];
   for (const [forge, reading] of world.registrations) {
     if (reading.state !== 'known') continue;
     for (const registration of reading.value) {
-      if (!isOurRegistration(registration, policy) || world.inFlight.has(registration.name)) continue;
+      if (!isOurRegistration(registration, policy) || registration.status === 'active' || world.inFlight.has(registration.name)) continue;
       const owner = byId.get(registration.name);
       if (owner !== undefined && owner.forge === forge && (owner.credentials === undefined || owner.credentials.id === registration.id))
         continue;

@@ -238,14 +238,9 @@ function reboot(surroundings: Surroundings, controller: Controller): void {
   crash(surroundings, controller);
 }
 
-/** As if somebody emptied the state directory while the service was down. */
+/** As if somebody emptied the folder of the records while the service was down. */
 function loseRecords(surroundings: Surroundings, controller: Controller): void {
   crash(surroundings, controller);
-  for (const machine of surroundings.world.machines.values()) {
-    const job = machine.handle === undefined ? undefined : surroundings.world.jobs.get(machine.handle);
-    // Without a record nobody can know that it works for us; its sweep is no wrong of the loop.
-    if (job !== undefined) job.wronged = true;
-  }
   surroundings.world.records.clear();
 }
 

@@ -190,6 +190,7 @@ export function createWorld(
   function end(machine: SimMachine, exit: NonNullable<Machine['exit']>): void {
     if (machine.exit !== undefined) return;
     machine.exit = exit;
+    for (const registration of registrations.values()) if (registration.task === machine.handle) registration.active = false;
     world.wake();
     forgetZombie(machine);
   }

@@ -239,8 +239,18 @@ describe('a failed step', () => {
 });
 
 describe('sweeps', () => {
-  test('a machine with our mark and no record is removed', () => {
-    expect(plan(aWorld({ machines: known([aMachine('j0000001abc')]) }), policy, 0).actions).toEqual([
+  test('I9 a machine without a record that was given a job goes only when every forge was asked and it reports to none', () => {
+    const machines = known([aMachine('j0000001abc')]);
+    const jobs = new Map([['main', listed([])]]);
+    const asked = (status: 'active' | 'idle') => new Map([['main', known([aRegistration({ status })])]]);
+    const swept = (world: World) => plan(world, policy, 0).actions.map(({ kind }) => kind);
+    expect(swept(aWorld({ machines, jobs }))).toEqual([]);
+    expect(swept(aWorld({ machines, jobs, registrations: new Map([['main', unknown]]) }))).toEqual([]);
+    expect(swept(aWorld({ machines, jobs, registrations: asked('active') }))).toEqual([]);
+    expect(swept(aWorld({ machines, jobs, registrations: asked('idle') }))).toEqual(['sweep-machine', 'sweep-registration']);
+  });
+  test('a machine with our mark, no record and no job is removed', () => {
+    expect(plan(aWorld({ machines: known([aMachine('j0000001abc', { state: 'exited' })]) }), policy, 0).actions).toEqual([
       { kind: 'sweep-machine', id: 'j0000001abc' },
     ]);
   });
