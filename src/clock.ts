@@ -24,8 +24,10 @@ export const systemClock: Clock = {
 export function deadlineOf(clock: Clock, ms: number): { readonly signal: AbortSignal; readonly cancel: () => void } {
   const late = new AbortController();
   const cancelled = new AbortController();
-  void clock.sleep(ms, cancelled.signal).then(() => {
+  const expire = async (): Promise<void> => {
+    await clock.sleep(ms, cancelled.signal);
     if (!cancelled.signal.aborted) late.abort();
-  });
+  };
+  void expire();
   return { signal: late.signal, cancel: () => cancelled.abort() };
 }

@@ -15,7 +15,7 @@ import type { DriverWorld } from './driver-contract.ts';
 
 const execute = promisify(execFile);
 
-export const silentLog: Log = {
+const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,

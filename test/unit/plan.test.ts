@@ -238,12 +238,13 @@ describe('a failed step', () => {
   });
 });
 
+const asked = (status: 'active' | 'idle') => new Map([['main', known([aRegistration({ status })])]]);
+const swept = (world: World) => plan(world, policy, 0).actions.map(({ kind }) => kind);
+
 describe('sweeps', () => {
   test('I9 a machine without a record that was given a job goes only when every forge was asked and it reports to none', () => {
     const machines = known([aMachine('j0000001abc')]);
     const jobs = new Map([['main', listed([])]]);
-    const asked = (status: 'active' | 'idle') => new Map([['main', known([aRegistration({ status })])]]);
-    const swept = (world: World) => plan(world, policy, 0).actions.map(({ kind }) => kind);
     expect(swept(aWorld({ machines, jobs }))).toEqual([]);
     expect(swept(aWorld({ machines, jobs, registrations: new Map([['main', unknown]]) }))).toEqual([]);
     expect(swept(aWorld({ machines, jobs, registrations: asked('active') }))).toEqual([]);
