@@ -3,7 +3,7 @@
 
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
-import { run } from './exec.ts';
+import { perform } from './exec.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings } from './network.ts';
 import type { LinkInput } from './network.ts';
 import { namespaceOf } from './nspawn-unit.ts';
@@ -23,7 +23,7 @@ wait "$link"`;
 /** The FIFO, the namespace, the veth pair and the host's end of it. */
 export async function prepareHost(link: LinkInput, fifo: string): Promise<void> {
   await step(link.id, 'network', async () =>
-    run('/bin/sh', ['-ec', prepareScript, 'prepare', fifo], { input: hostBatchOf(link), timeoutMs: 10_000 }),
+    perform('/bin/sh', ['-ec', prepareScript, 'prepare', fifo], { input: hostBatchOf(link), timeoutMs: 10_000 }),
   );
 }
 
@@ -31,7 +31,7 @@ export async function prepareHost(link: LinkInput, fifo: string): Promise<void> 
 export async function launchUnit(link: LinkInput, unitArguments: readonly string[]): Promise<void> {
   const namespace = `/run/netns/${namespaceOf(link.controllerId, link.id)}`;
   const args = ['-c', launchScript, 'launch', namespace, namespaceSettings, ...unitArguments];
-  await step(link.id, 'unit', async () => run('/bin/sh', args, { input: machineBatchOf(link), timeoutMs: 30_000 }));
+  await step(link.id, 'unit', async () => perform('/bin/sh', args, { input: machineBatchOf(link), timeoutMs: 30_000 }));
 }
 
 async function step(id: MachineId, what: string, work: () => Promise<unknown>): Promise<void> {

@@ -3,14 +3,14 @@
 
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import { run } from './exec.ts';
+import { perform } from './exec.ts';
 import { isIpv4, rulesOf } from './network.ts';
 import type { Endpoint, RulesInput } from './network.ts';
 
 const timeoutMs = 10_000;
 
 export async function applyRules(input: RulesInput): Promise<void> {
-  await run('nft', ['-f', '-'], { input: rulesOf(input), timeoutMs });
+  await perform('nft', ['-f', '-'], { input: rulesOf(input), timeoutMs });
 }
 
 /** MTU of the interface with the default route; 1500 when there is none. */

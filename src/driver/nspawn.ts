@@ -10,7 +10,7 @@ import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
-import { run } from './exec.ts';
+import { perform } from './exec.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
@@ -127,7 +127,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
     const args =
       graceMs > 0 ? ['stop', '--no-block', '--', unitOf(controllerId, id)] : ['kill', '--signal=KILL', '--', unitOf(controllerId, id)];
     try {
-      await run('systemctl', args, { timeoutMs: 10_000 });
+      await perform('systemctl', args, { timeoutMs: 10_000 });
     } catch (error) {
       if (isControllerError(error) && !(await unitIsThere(controllerId, id))) return;
       throw error;

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { Leftover } from './driver.ts';
-import { run, tryRun } from './exec.ts';
+import { perform, tryPerform } from './exec.ts';
 import { readExit } from './listing.ts';
 import { interfaceOf, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
@@ -56,10 +56,10 @@ async function endUnit({ controllerId, stateDir, clock, id }: RemovalInput): Pro
   if ((await readExit(pathsOf(stateDir, id).exit)) !== undefined && (await until(clock, 400, gone))) return;
   for (let tries = 0; tries < 5; tries += 1) {
     // The stop takes back a start that is still queued, the kill ends what runs without any grace.
-    await tryRun('systemctl', ['stop', '--no-block', '--', unit], { timeoutMs: 5_000 });
-    await tryRun('systemctl', ['kill', '--signal=KILL', '--', unit], { timeoutMs: 5_000 });
+    await tryPerform('systemctl', ['stop', '--no-block', '--', unit], { timeoutMs: 5_000 });
+    await tryPerform('systemctl', ['kill', '--signal=KILL', '--', unit], { timeoutMs: 5_000 });
     if (await until(clock, 2_000, gone)) return;
-    await tryRun('systemctl', ['reset-failed', '--', unit], { timeoutMs: 5_000 });
+    await tryPerform('systemctl', ['reset-failed', '--', unit], { timeoutMs: 5_000 });
     if (await gone()) return;
   }
   throw stayed(id, [{ kind: 'unit', name: unit }]);
@@ -68,10 +68,10 @@ async function endUnit({ controllerId, stateDir, clock, id }: RemovalInput): Pro
 /** Deletes the namespace and waits until the veth pair, which the kernel drops later, is seen gone: only then is the slot free. */
 async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<void> {
   const name = interfaceOf(id);
-  if (await namespaceIsThere(controllerId, id)) await run('ip', ['netns', 'del', namespaceOf(controllerId, id)], { timeoutMs: 10_000 });
+  if (await namespaceIsThere(controllerId, id)) await perform('ip', ['netns', 'del', namespaceOf(controllerId, id)], { timeoutMs: 10_000 });
   const gone = async (): Promise<boolean> => !(await hasOurAlias(controllerId, id));
   if (await until(clock, 1_000, gone)) return;
-  await tryRun('ip', ['link', 'del', name], { timeoutMs: 10_000 });
+  await tryPerform('ip', ['link', 'del', name], { timeoutMs: 10_000 });
   await until(clock, 3_000, gone);
 }
 
@@ -79,7 +79,7 @@ async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<vo
 async function leaveMachined({ clock, id }: RemovalInput): Promise<void> {
   const gone = async (): Promise<boolean> => !(await exists(`/run/systemd/machines/${id}`));
   if (await until(clock, 1_000, gone)) return;
-  await tryRun('machinectl', ['terminate', '--', id], { timeoutMs: 5_000 });
+  await tryPerform('machinectl', ['terminate', '--', id], { timeoutMs: 5_000 });
   await until(clock, 1_000, gone);
 }
 
@@ -109,9 +109,9 @@ async function lockOf(paths: MachinePaths): Promise<readonly string[]> {
 async function unmount(folder: string): Promise<void> {
   const mounts = await mountsBelow(folder);
   if (mounts.length === 0) return;
-  const result = await tryRun('umount', ['--', ...mounts], { timeoutMs: 20_000 });
+  const result = await tryPerform('umount', ['--', ...mounts], { timeoutMs: 20_000 });
   if (result.code !== 0 || result.trouble !== undefined)
-    await run('umount', ['--lazy', '--', ...(await mountsBelow(folder))], { timeoutMs: 20_000 });
+    await perform('umount', ['--lazy', '--', ...(await mountsBelow(folder))], { timeoutMs: 20_000 });
 }
 
 async function removeTree(paths: MachinePaths): Promise<void> {
@@ -119,10 +119,10 @@ async function removeTree(paths: MachinePaths): Promise<void> {
   if (entries.length === 0) return;
   // rm walks by file descriptors: paths longer than PATH_MAX and links cannot lead it astray, as they could a walk by names.
   const remove = ['-rf', '--one-file-system', '--', ...entries];
-  const first = await tryRun('rm', remove, { timeoutMs: 120_000 });
+  const first = await tryPerform('rm', remove, { timeoutMs: 120_000 });
   if (first.code === 0 && first.trouble === undefined) return;
-  await tryRun('chattr', ['-R', '-f', '-i', '-a', '--', ...entries], { timeoutMs: 60_000 });
-  await run('rm', remove, { timeoutMs: 120_000 });
+  await tryPerform('chattr', ['-R', '-f', '-i', '-a', '--', ...entries], { timeoutMs: 60_000 });
+  await perform('rm', remove, { timeoutMs: 120_000 });
 }
 
 async function entriesOf(folder: string): Promise<readonly string[]> {

@@ -3,7 +3,7 @@
 
 import { mkdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { ControllerError } from '../errors.ts';
-import { run, tryRun } from './exec.ts';
+import { perform, tryPerform } from './exec.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
 
 const making = new Map<string, Promise<string>>();
@@ -25,7 +25,7 @@ async function makeImage(path: string, diskBytes: number): Promise<string> {
   const draft = `${path}.new`;
   await rm(draft, { force: true });
   // No journal: after a crash of the host the machine is gone anyway.
-  await run(
+  await perform(
     'mkfs.ext4',
     ['-q', '-F', '-m', '0', '-O', '^has_journal', '-E', 'nodiscard,root_owner=0:0', draft, `${Math.floor(diskBytes / 1024)}k`],
     {
@@ -40,10 +40,12 @@ async function makeImage(path: string, diskBytes: number): Promise<string> {
 export async function mountVolume(stateDir: string, paths: MachinePaths, diskBytes: number): Promise<void> {
   const image = await imageOf(stateDir, diskBytes);
   await Promise.all([
-    run('cp', ['--sparse=auto', '--reflink=auto', '--', image, paths.volume]),
+    perform('cp', ['--sparse=auto', '--reflink=auto', '--', image, paths.volume]),
     mkdir(paths.root, { recursive: true, mode: 0o755 }),
   ]);
-  const result = await tryRun('mount', ['-t', 'ext4', '-o', 'loop,nodev,nosuid,noatime', paths.volume, paths.root], { timeoutMs: 20_000 });
+  const result = await tryPerform('mount', ['-t', 'ext4', '-o', 'loop,nodev,nosuid,noatime', paths.volume, paths.root], {
+    timeoutMs: 20_000,
+  });
   if (result.code !== 0 || result.trouble !== undefined) {
     const noLoop = /loop device/i.test(result.stderr);
     throw new ControllerError(
