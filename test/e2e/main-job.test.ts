@@ -1,50 +1,119 @@
-// The main job on a real host: a waiting Forgejo job becomes one container, runs, and vanishes.
+// The main job on a real host: a waiting Forgejo job becomes one container, runs, and vanishes; and what else may become of a job that
+// waits: failed, cancelled, too long, blocked by its group, needed by another, run again, wanted by nobody.
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startForgejo, type ForgejoStandIn } from '../support/forgejo/forgejo.ts';
-import { addServiceAddress, createService, nothing, type Service } from '../support/service.ts';
-
-let forgejo: ForgejoStandIn;
-let service: Service;
-
-beforeAll(async () => {
-  await addServiceAddress();
-  forgejo = await startForgejo({ host: '0.0.0.0' });
-  await forgejo.control.addRepository({ repository: 'root1/demo' });
-});
-afterEach(() => service.dispose());
-afterAll(() => forgejo.close());
-
-async function started(config = {}): Promise<Service> {
-  service = await createService({
-    forge: { url: forgejo.url, token: forgejo.token },
-    config,
-    registrations: async () => (await forgejo.control.registrations()).length,
-  });
-  await service.start();
-  return service;
-}
-const queue = (script: string, over = {}) => forgejo.control.queueJob({ repository: 'root1/demo', labels: ['debian'], script, ...over });
-/** The job's end; while it does not come, what the service says of it. */
-const done = async (id: number, ms = 20_000) => {
-  await service.until(`job ${id} is done`, async () => ['success', 'failure', 'cancelled', 'skipped'].includes((await forgejo.control.job(id)).status), ms);
-  return forgejo.control.job(id);
-};
-const clean = () => service.until('nothing is left', async () => JSON.stringify(await service.remains()) === JSON.stringify(nothing));
+import { describe, expect, test } from 'vitest';
+import { hold, openScene, runnerOf, timesGiven } from '../support/service-scene.ts';
 
 describe('the main job', () => {
-  test('a waiting job is run by a container of its own, its log and result reach Forgejo, and nothing is left', async () => {
-    await started();
-    const { jobId } = await queue('echo "uid $(id -u) in $(cat /proc/sys/kernel/hostname)"; exit 0');
-    const job = await done(jobId);
+  test('a waiting job is run by a container of its own, its log and result reach Forgejo, and nothing is left', async ({
+    onTestFinished,
+  }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const queued = await scene.queue('echo "uid $(id -u) in $(cat /proc/sys/kernel/hostname)"; exit 0');
+    const job = await scene.done(service, queued);
     expect(job).toMatchObject({ status: 'success', attempt: 1 });
     expect(job.log.join('\n')).toMatch(/uid 0 in j\d{7}[0-9a-z]{3}/);
-    await clean();
+    await scene.clean(service);
   });
-  test('a job that fails is a failure in Forgejo, and nothing is left', async () => {
-    await started();
-    const { jobId } = await queue('echo before; exit 3');
-    expect(await done(jobId)).toMatchObject({ status: 'failure' });
-    await clean();
+
+  test('a job that fails is a failure in Forgejo, and nothing is left', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    expect(await scene.done(service, await scene.queue('echo before; exit 3'))).toMatchObject({ status: 'failure' });
+    await scene.clean(service);
+    expect((await service.status()).recent[0]).toMatchObject({ reason: expect.stringMatching(/^(?:finished|machine-failed)$/) });
+  });
+
+  test('a job that is too long is stopped, is a failure in Forgejo, and /status says job-timeout', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const timeouts = { job: '1s', stop: '5s' };
+    const service = await scene.start({ profiles: [{ name: 'short', labels: ['debian'], timeouts }] });
+    const queued = await scene.queue('sleep 600');
+    expect(await scene.done(service, queued)).toMatchObject({ status: 'failure' });
+    await scene.clean(service);
+    expect((await service.status()).recent).toMatchObject([{ job_id: queued.jobId, reason: 'job-timeout' }]);
+    expect(await timesGiven(scene, [queued])).toEqual([1]);
+  });
+
+  test('a job that is run again gets a new machine under its new handle, each attempt once', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const first = await scene.queue('echo here');
+    await scene.done(service, first);
+    await scene.clean(service);
+    const [again] = await scene.control.rerun({ runId: first.runId });
+    expect(again).toMatchObject({ jobId: first.jobId });
+    expect(again?.handle).not.toBe(first.handle);
+    expect(await scene.done(service, first)).toMatchObject({ status: 'success', attempt: 2 });
+    await scene.clean(service);
+    expect(await timesGiven(scene, again === undefined ? [] : [first, again])).toEqual([1, 1]);
+    const [second, earlier] = (await service.status()).recent;
+    expect(second?.id).not.toBe(earlier?.id);
+  });
+
+  test('jobs that need others run after them, with their outputs', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const workflow = `on: [workflow_dispatch]
+jobs:
+  build:
+    runs-on: debian
+    outputs: { made: '\${{ steps.make.outputs.made }}' }
+    steps: [{ id: make, run: 'echo made=cake >>"$GITHUB_OUTPUT"' }]
+  check: { runs-on: debian, needs: build, steps: [{ run: 'test "\${{ needs.build.outputs.made }}" = cake' }] }
+  ship: { runs-on: debian, needs: [build, check], steps: [{ run: 'true' }] }
+`;
+    const jobs = await scene.control.queueWorkflow({ repository: 'root1/demo', workflow });
+    const ended = [];
+    for (const job of jobs) ended.push(await scene.done(service, job));
+    expect(ended.map(({ status }) => status)).toEqual(['success', 'success', 'success']);
+    expect(ended.map(({ taskId }) => taskId)).toEqual(ended.map(({ taskId }) => taskId).toSorted((a, b) => a - b));
+    expect(await timesGiven(scene, jobs)).toEqual([1, 1, 1]);
+    await scene.clean(service);
+  });
+
+  test('a job whose label nobody has waits with a sentence, and keeps nobody else waiting', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const lonely = await scene.queue('true', { labels: ['debian', 'gpu'] });
+    expect(await scene.done(service, await scene.queue('true'))).toMatchObject({ status: 'success' });
+    const { waiting_jobs: waiting } = await service.until('it is denied', (status) => status.waiting_jobs.length === 1);
+    expect(waiting).toMatchObject([{ job_id: lonely.jobId, reason: 'unmatched', sentence: expect.stringContaining('gpu') }]);
+    await scene.clean(service);
+    expect((await scene.control.job(lonely.jobId)).status).toBe('waiting');
+    expect((await service.log()).filter(({ event }) => event === 'deny')).toHaveLength(1);
+  });
+});
+
+describe('cancelling', () => {
+  test('a job that runs ends its machine within two polls and its grace, even if its step ignores every signal', async ({
+    onTestFinished,
+  }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start({ profiles: [{ name: 'default', labels: ['debian'], timeouts: { stop: '2s' } }] });
+    const queued = await scene.queue(`trap '' TERM INT HUP; echo @running; ${hold}`);
+    await scene.says(service, queued, '@running');
+    const begun = Date.now();
+    await scene.control.cancel(queued.runId);
+    await scene.clean(service);
+    // Two polls of at most half a second, 5 s in which its log may end, 2 s of grace, and the removal.
+    expect(Date.now() - begun).toBeLessThan(9_500);
+    expect(await scene.control.job(queued.jobId)).toMatchObject({ status: 'cancelled' });
+  });
+
+  test('a job that no runner took yet is never run, and its machine goes', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.prepare();
+    // No runner gets any job, as while Forgejo is busy.
+    await scene.control.addFault({ route: '* *RunnerService/FetchTask', fault: { kind: 'status', status: 503 } });
+    await service.start();
+    const queued = await scene.queue('true');
+    await service.until('its machine waits', (status) => runnerOf(status, queued)?.phase === 'waiting-for-job');
+    await scene.control.cancel(queued.runId);
+    await scene.control.clearFaults();
+    await scene.clean(service);
+    expect(await scene.control.job(queued.jobId)).toMatchObject({ status: 'cancelled' });
+    expect(await timesGiven(scene, [queued])).toEqual([0]);
   });
 });

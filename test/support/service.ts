@@ -29,7 +29,16 @@ export async function addServiceAddress(): Promise<void> {
 }
 
 /** A folder that machines see as /opt/standin, with a node and the stand-in runner. */
-export async function installRunner(folder = '/opt/standin'): Promise<{ readonly runner: string; readonly bind: string }> {
+export async function installRunner(folder = '/opt/standin'): Promise<InstalledRunner> {
+  // Once for a process: a machine may be running the file that is there.
+  installed.set(folder, installed.get(folder) ?? install(folder));
+  return installed.get(folder) ?? install(folder);
+}
+
+type InstalledRunner = { readonly runner: string; readonly bind: string };
+const installed = new Map<string, Promise<InstalledRunner>>();
+
+async function install(folder: string): Promise<InstalledRunner> {
   await mkdir(folder, { recursive: true });
   const node = join(folder, 'node');
   await access(node).catch(() => copyFile(process.execPath, node));
@@ -66,18 +75,27 @@ export type ServiceOptions = {
   readonly config?: Readonly<Record<string, unknown>> & { readonly profiles?: readonly Readonly<Record<string, unknown>>[] };
   /** A real forgejo-runner to use in place of the stand-in. */
   readonly runner?: string;
+  /** Start it by these variables alone, without a file; {TOKEN_FILE}, {STATE_DIR}, {PORT} and {ID} stand for its own. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** How many registrations of the controller the forge has. */
-  readonly registrations: () => Promise<number>;
+  readonly registrations: (controllerId: string) => Promise<number>;
 };
+
+/** How a service was ended by systemctl stop: how long it took, and systemd's words, e.g. `success exited 0`. */
+export type Stopped = { readonly ms: number; readonly result: string };
 
 export type Service = {
   readonly unit: string;
   readonly stateDir: string;
   readonly controllerId: string;
   readonly url: string;
+  /** `--config FILE`, or nothing when the environment is all there is. */
+  readonly arguments: readonly string[];
+  readonly tokenFile: string;
+  /** Resolves once /status answers. */
   start(): Promise<void>;
   /** systemctl stop: SIGTERM, as an upgrade does it. */
-  stop(): Promise<void>;
+  stop(): Promise<Stopped>;
   /** kill -9 of the controller alone. */
   kill(): Promise<void>;
   pid(): Promise<number>;
@@ -95,16 +113,20 @@ let counter = 0;
 
 export async function createService(options: ServiceOptions): Promise<Service> {
   counter += 1;
-  const controllerId = options.controllerId ?? `t${process.pid}-${counter}`;
+  // Taken before anything is awaited: another service may be made meanwhile.
+  const number = counter;
+  const controllerId = options.controllerId ?? `t${process.pid}-${number}`;
   const unit = options.unit ?? `frc-under-test-${controllerId}.service`;
   const folder = await mkdtemp(join(tmpdir(), 'frc-service-'));
   const stateDir = options.stateDir ?? join('/var/lib', `frc-${controllerId}`);
-  const port = 20_000 + ((process.pid * 7 + counter) % 10_000);
+  const exitFile = join(folder, 'exit');
+  const port = 20_000 + ((process.pid * 7 + number) % 10_000);
   const url = `http://127.0.0.1:${port}`;
+  const places: Places = { controllerId, stateDir, port, tokenFile: join(folder, 'token'), slice: number };
   const configFile = join(folder, 'config.yaml');
-  const tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, `${options.forge.token}\n`, { mode: 0o600 });
-  await writeFile(configFile, stringify(await configOf(options, { controllerId, stateDir, port, tokenFile })), { mode: 0o600 });
+  await writeFile(places.tokenFile, `${options.forge.token}\n`, { mode: 0o600 });
+  await writeFile(configFile, stringify(await configOf(options, places)), { mode: 0o600 });
+  const programArguments = options.environment === undefined ? ['--config', configFile] : [];
 
   async function status(): Promise<Status> {
     const response = await fetch(`${url}/status`, { signal: AbortSignal.timeout(5_000) });
@@ -120,17 +142,21 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       'KillMode=process',
       '-p',
       'LimitNOFILE=65536',
+      '-p',
+      `ExecStopPost=/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
+      ...settingsOf(options.environment, places),
       process.execPath,
       '--max-semi-space-size=1',
       program,
-      '--config',
-      configFile,
+      ...programArguments,
     ]);
-    await until('the service answers', async () => {
-      const state = await sh('systemctl', 'is-active', unit).catch(() => 'inactive');
-      if (state === 'inactive' || state === 'failed') throw new Error(`the service did not start: ${await journal(unit)}`);
-      return true;
-    });
+    await until('the service answers', () => true);
+  }
+
+  async function failIfDead(): Promise<void> {
+    const state = await sh('systemctl', 'is-active', unit).catch(() => 'inactive');
+    if (state === 'active' || state === 'activating') return;
+    throw new Error(`the service does not run (${state}): ${await journal(unit)}`);
   }
 
   async function until(what: string, holds: (status: Status) => boolean | Promise<boolean>, ms = 30_000): Promise<Status> {
@@ -142,6 +168,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
         last = await status();
       } catch (error) {
         failure = error;
+        await failIfDead();
       }
       if (last !== undefined && (await holds(last))) return last;
       await sleep(25);
@@ -150,13 +177,20 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   const pid = async (): Promise<number> => Number(await sh('systemctl', 'show', '--property=MainPID', '--value', unit));
-  const stop = async (): Promise<void> => void (await exec('systemctl', ['stop', unit]).catch(() => undefined));
+  const stop = async (): Promise<Stopped> => {
+    const begun = Date.now();
+    // Not loaded any more = ended before, which is what the exit record then says.
+    await exec('systemctl', ['stop', unit]).catch(() => undefined);
+    return { ms: Date.now() - begun, result: (await readFile(exitFile, 'utf8').catch(() => 'never started')).trim() };
+  };
 
   return {
     unit,
     stateDir,
     controllerId,
     url,
+    arguments: programArguments,
+    tokenFile: places.tokenFile,
     start,
     stop,
     async kill() {
@@ -169,7 +203,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     log: async () =>
       (await journal(unit)).split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : [])),
     until,
-    remains: () => remainsOf(controllerId, stateDir, options.registrations),
+    remains: () => remainsOf(controllerId, stateDir, () => options.registrations(controllerId)),
     async dispose() {
       await stop();
       for (const name of await unitsOf(controllerId)) await exec('systemctl', ['kill', '-s', 'KILL', name]).catch(() => undefined);
@@ -184,20 +218,40 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   };
 }
 
-type Places = { readonly controllerId: string; readonly stateDir: string; readonly port: number; readonly tokenFile: string };
+type Places = {
+  readonly controllerId: string;
+  readonly stateDir: string;
+  readonly port: number;
+  readonly tokenFile: string;
+  /** Tells the address pools of services apart that run side by side. */
+  readonly slice: number;
+};
+
+function settingsOf(environment: Readonly<Record<string, string>> | undefined, places: Places): string[] {
+  const own: Readonly<Record<string, string>> = {
+    TOKEN_FILE: places.tokenFile,
+    STATE_DIR: places.stateDir,
+    PORT: String(places.port),
+    ID: places.controllerId,
+  };
+  return Object.entries(environment ?? {}).map(
+    ([name, value]) => `--setenv=${name}=${value.replaceAll(/\{([A-Z_]+)\}/g, (_, key: string) => own[key] ?? '')}`,
+  );
+}
 
 async function configOf(
   { forge, config = {}, runner }: ServiceOptions,
-  { controllerId, stateDir, port, tokenFile }: Places,
+  { controllerId, stateDir, port, tokenFile, slice }: Places,
 ): Promise<unknown> {
   const standIn = runner === undefined ? await installRunner() : { runner, bind: undefined };
   const { profiles = [{ name: 'default', labels: ['debian'] }], ...rest } = config;
+  const block = 100 + (slice % 10) * 10;
   const { token: _, scope = { instance: true }, instanceUrl = forge.url.replace('127.0.0.1', serviceAddress), url } = forge;
   return {
     controllerId,
     stateDir,
     http: { port },
-    network: { pool: '192.168.100.0-192.168.199.255', allow: [`${serviceAddress}/32`] },
+    network: { pool: `192.168.${block}.0-192.168.${block + 9}.255`, allow: [`${serviceAddress}/32`] },
     ...rest,
     forges: [{ name: 'main', url, instanceUrl, scope, tokenFile }],
     profiles: profiles.map((profile) => ({
