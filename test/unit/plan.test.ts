@@ -137,6 +137,10 @@ describe('one runner', () => {
     expect(stepAt(10, lifeOf(runner, undefined, job))).toMatchObject({ kind: 'launch' });
     expect(stepAt(10, lifeOf(runner, { ...machine, state: 'idle' }, job))).toMatchObject({ kind: 'launch' });
   });
+  test('I9 a machine that was handed its job, but not on the record, is written down before any clock may end it', () => {
+    expect(stepAt(9_000_000, lifeOf(runner, machine, running))).toMatchObject({ kind: 'launch' });
+    expect(stepAt(9_000_000, lifeOf(runner, machine, 'unknown'))).toMatchObject({ kind: 'launch' });
+  });
   test('the start clock ends a machine that does not come up', () => {
     expect(stepAt(60_001, lifeOf(runner, { ...machine, state: 'starting' }, job))).toMatchObject({
       kind: 'finalize',
