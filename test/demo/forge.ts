@@ -42,6 +42,12 @@ export function createDemoForge(url: string, token: string, organization: string
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
+  /** What is gone already is as good. */
+  async function remove(path: string): Promise<void> {
+    const { ok, status } = await ask('DELETE', path);
+    if (!ok && status !== 404) throw new Error(`Forgejo answered ${status} to DELETE ${path}: delete it by hand`);
+  }
+
   return {
     organization,
     version: async () => (await call<{ version: string }>('GET', '/version')).version,
@@ -75,9 +81,9 @@ export function createDemoForge(url: string, token: string, organization: string
     },
     registrations: async () => (await call<readonly unknown[]>('GET', runners)).length,
     async tearDown() {
-      for (const { id } of await call<{ id: number }[]>('GET', runners)) await call('DELETE', `${runners}/${id}`);
-      await call('DELETE', repository);
-      await call('DELETE', `/orgs/${organization}`);
+      for (const { id } of await call<{ id: number }[]>('GET', runners)) await remove(`${runners}/${id}`);
+      await remove(repository);
+      await remove(`/orgs/${organization}`);
     },
   };
 }

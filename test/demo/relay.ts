@@ -12,7 +12,7 @@ export async function openRelay(listen: RelayAddress, target: URL | { readonly s
   const server = createServer((request, response) => sendOn(request, response, target));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(listen, resolve);
+    server.listen('host' in listen ? { ...listen, port: 0 } : listen, resolve);
   });
   const address = server.address() as AddressInfo | string;
   return {
