@@ -68,7 +68,12 @@ export async function openScene(finished: (close: () => Promise<void>) => void):
   }
 
   async function until(service: Service, what: string, jobId: number, holds: (job: JobView) => boolean, ms: number): Promise<JobView> {
-    await service.until(`job ${jobId} ${what}`, async () => holds(await control.job(jobId)), ms);
+    try {
+      await service.until(`job ${jobId} ${what}`, async () => holds(await control.job(jobId)), ms);
+    } catch (error) {
+      const asked = JSON.stringify(await control.requests());
+      throw new Error(`the forge was asked ${asked}; job ${JSON.stringify(await control.job(jobId))}`, { cause: error });
+    }
     return control.job(jobId);
   }
 
