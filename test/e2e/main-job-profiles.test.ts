@@ -22,7 +22,11 @@ describe('profiles', () => {
     for (const [name, job] of Object.entries(jobs)) {
       sites[name] = findingsOf(await scene.says(service, job, '@running'))['site'];
       const unit = `forgejo-runner-${service.controllerId}-${runnerOf(await service.status(), job)?.machine}.service`;
-      limits[name] = (await sh('systemctl', 'show', unit, '-p', 'MemoryMax,TasksMax,CPUQuotaPerSecUSec')).replace(/\.50*s/, '.5s').split('\n').toSorted().join(' ');
+      limits[name] = (await sh('systemctl', 'show', unit, '-p', 'MemoryMax,TasksMax,CPUQuotaPerSecUSec'))
+        .replace(/\.50*s/, '.5s')
+        .split('\n')
+        .toSorted()
+        .join(' ');
     }
     expect(limits).toEqual({
       small: `CPUQuotaPerSecUSec=500ms MemoryMax=${200 * 1024 ** 2} TasksMax=100`,
