@@ -21,14 +21,10 @@ const table = {
   DRIVER_UNAVAILABLE: { retry: false, http: 503, exit: 3 },
   /** The host has no room at the moment (addresses, disk, inotify): counts no attempt. */
   HOST_EXHAUSTED: { retry: true, http: 503, exit: 1 },
-  /** A record could not be read; it was put aside, never deleted. */
-  STORE_CORRUPT: { retry: false, http: 500, exit: 1 },
   /** The state directory could not be written or read. */
   STORE_FAILED: { retry: true, http: 500, exit: 1 },
   /** The state directory belongs to somebody else: another controller id, or a running copy of this one. */
   STATE_LOCKED: { retry: false, http: 500, exit: 4 },
-  /** No runner of that id. */
-  RUNNER_UNKNOWN: { retry: false, http: 404, exit: 1 },
 } as const satisfies Record<string, Meaning>;
 
 export type ErrorCode = keyof typeof table;
