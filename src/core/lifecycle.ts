@@ -120,14 +120,16 @@ function stepOfLaunching(facts: Facts, attempts: number): Action {
 /** Assigned: the job may be inside. Three clocks and one cancel, in the order of what is certain. */
 function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   const { runner, job, absence, profile, policy, now } = facts;
-  if (now - (runner.pickedAt ?? assignedAt) > profile.timeouts.jobMs) return stop(facts, 'job-timeout');
+  const { pickMs, jobMs } = profile.timeouts;
+  // Whoever was not seen to pick may have picked at the last moment of the un-picked clock.
+  if (now - (runner.pickedAt ?? assignedAt + pickMs) > jobMs) return stop(facts, 'job-timeout');
   if (job.state === 'absent') {
     const grace = runner.pickedAt === undefined ? 0 : policy.goneGraceMs;
     const gone = absence !== undefined && absence.polls >= pollsUntilGone && now - absence.since >= grace;
     return gone ? stop(facts, 'job-gone') : undefined;
   }
   if (runner.pickedAt !== undefined) return undefined;
-  const overdue = now - assignedAt > profile.timeouts.pickMs;
+  const overdue = now - assignedAt > pickMs;
   if (job.state === 'waiting' && overdue) return stop(facts, 'unpicked');
   if (job.state !== 'running') return undefined;
   return runner.missedAt !== undefined && overdue ? stop(facts, 'unpicked') : { kind: 'confirm', id: runner.id, runner };

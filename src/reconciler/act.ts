@@ -4,7 +4,7 @@
 import { deadlineOf, type Clock } from '../clock.ts';
 import { isOurRegistration, jobKeyOf } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
-import type { Action, Credentials, ForgeName, Policy, Profile, Runner, RunnerId } from '../core/model.ts';
+import type { Action, Credentials, ForgeName, Policy, Profile, Runner, RunnerId, StopReason } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -184,7 +184,7 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   const runner = hands.ledger.get(action.id);
   if (runner === undefined) return;
   const doubtful = action.reason === 'job-gone' || action.reason === 'unpicked';
-  if (doubtful && runner.stop === undefined && (await reports(hands, runner))) return;
+  if (doubtful && runner.stop === undefined && (await mayWork(hands, runner, action.reason))) return;
   if (runner.stop === undefined) {
     await hands.ledger.save({ ...runner, stop: { reason: action.reason, at: hands.clock.now() } });
     hands.log.info('stop', { ...factsOf(runner), reason: action.reason, graceMs: action.graceMs });
@@ -194,12 +194,16 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
 
 /**
  * The list may be behind, the repository may have moved out of sight, the job may have been handed out this moment: a runner that reports is
- * at work. Forgejo deletes the registration of a job that ended.
+ * at work, and one whose job has just begun to run may be. Forgejo deletes the registration of a job that ended.
  */
-async function reports(hands: Hands, runner: Runner): Promise<boolean> {
+async function mayWork(hands: Hands, runner: Runner, reason: StopReason): Promise<boolean> {
   if (runner.credentials === undefined) return false;
-  const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
-  return registration?.status === 'active';
+  const forge = forgeOf(hands, runner.forge);
+  if (reason === 'unpicked' && runner.missedAt === undefined) {
+    const key = keyOf(runner);
+    if ((await forge.jobs()).some((job) => jobKeyOf(job) === key && job.state === 'running')) return true;
+  }
+  return (await forge.registration(runner.credentials.id))?.status === 'active';
 }
 
 /** Machine first, record last. The registration may go beside a machine that has ended, never beside one that may work. */

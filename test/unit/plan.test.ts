@@ -155,6 +155,10 @@ describe('one runner', () => {
     expect(stepAt(7_202_000, lifeOf(picked, machine, running))).toBeUndefined();
     expect(stepAt(7_202_001, lifeOf(picked, machine, running))).toMatchObject({ kind: 'stop', reason: 'job-timeout', graceMs: 10_000 });
   });
+  test('a job that was picked late, or not yet seen to be, has its whole clock', () => {
+    expect(stepAt(1_000 + 30_000 + 7_200_000, lifeOf(assigned, machine, running))).toMatchObject({ kind: 'confirm' });
+    expect(stepAt(1_001 + 30_000 + 7_200_000, lifeOf(assigned, machine, running))).toMatchObject({ kind: 'stop', reason: 'job-timeout' });
+  });
   test('I5 the job clock runs on while the forge does not answer', () => {
     expect(stepAt(7_202_001, lifeOf(picked, machine, 'unknown'))).toMatchObject({ kind: 'stop', reason: 'job-timeout' });
   });

@@ -155,6 +155,30 @@ describe('the clocks', () => {
   });
 });
 
+describe('doubt', () => {
+  test('I9 a job that is handed out in the moment of the un-picked clock is left to run', async () => {
+    const rig = createRig();
+    const job = rig.forge.queue(1);
+    await rig.step();
+    const list = rig.forge.jobs;
+    let polls = 0;
+    // The list that the plan decides by is the last one before the runner fetched.
+    Object.assign(rig.forge, {
+      jobs: async () => {
+        const jobs = await list();
+        polls += 1;
+        if (polls === 1) rig.forge.pick(uuidOf(rig), job.handle);
+        return jobs;
+      },
+    });
+    await rig.step(31_000);
+    expect(rig.driver.calls.filter(({ verb }) => verb === 'stop')).toEqual([]);
+    await rig.step();
+    await rig.step();
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
+  });
+});
+
 describe('cancel', () => {
   test('a job cancelled while it runs has its machine stopped within two polls and the grace', async () => {
     const rig = createRig();
