@@ -1,7 +1,7 @@
 // Promises dist/forgejo-runner-controller.js: the whole program in one file (what is seldom needed in chunks beside it), runnable by Node 24
 // with no node_modules.
 
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
@@ -24,8 +24,8 @@ const poolOnly: Plugin = {
   },
 };
 
-rmSync(at('dist'), { recursive: true, force: true });
-await build({
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: at(''),
   entryPoints: { 'forgejo-runner-controller': 'src/main.ts' },
   outdir: 'dist',
@@ -43,3 +43,10 @@ await build({
   banner: { js: banner },
   logLevel: 'warning',
 });
+
+// Only afterwards, so that a program that is started meanwhile finds one whole build or the other.
+const made = new Set(Object.keys(metafile.outputs).map((path) => at(path)));
+for (const entry of readdirSync(at('dist'), { recursive: true, withFileTypes: true })) {
+  const path = `${entry.parentPath}/${entry.name}`;
+  if (entry.isFile() && !made.has(path)) rmSync(path);
+}
