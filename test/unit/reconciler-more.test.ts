@@ -141,6 +141,31 @@ describe('the end of a runner', () => {
   });
 });
 
+describe('what was seen once', () => {
+  test('the end of a machine keeps its reason when its removal had to be tried twice', async () => {
+    const rig = createRig();
+    await busy(rig);
+    rig.forge.end('handle-1');
+    rig.driver.fail('remove', { times: 1, after: true });
+    rig.driver.end(only(rig.driver.machines.keys()));
+    await rig.step();
+    expect(rig.store.records.size).toBe(1);
+    await rig.step(2_000);
+    expect(rig.reconciler.snapshot().ended).toMatchObject([{ reason: 'finished', exit: { result: 'success' } }]);
+  });
+  test('I1 a record whose writing failed is written again before anything is made', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    rig.forge.fail('register', 5);
+    rig.store.fail(1);
+    await rig.step();
+    expect(rig.store.records.size).toBe(0);
+    await rig.step(2_000);
+    expect(asked(rig, 'register')).toBe(1);
+    expect(rig.store.records.size).toBe(1);
+  });
+});
+
 describe('who runs the job', () => {
   test('a job that another runner took is not ours: its machine is freed after the clock and never counted as picked', async () => {
     const rig = createRig({ profiles: [short] });
