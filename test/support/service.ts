@@ -195,8 +195,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     stop,
     async kill() {
       process.kill(await pid(), 'SIGKILL');
-      while ((await sh('systemctl', 'is-active', unit).catch(() => 'inactive')) === 'active') await sleep(10);
-      await exec('systemctl', ['reset-failed', unit]).catch(() => undefined);
+      // Its name cannot be used again before systemd has run ExecStopPost and forgotten the unit.
+      for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
+        if ((await sh('systemctl', 'show', '--property=LoadState', '--value', unit)) === 'not-found') return;
+        await exec('systemctl', ['reset-failed', unit]).catch(() => undefined);
+      }
+      throw new Error(`systemd still knows ${unit} 10 s after it was killed`);
     },
     pid,
     status,
