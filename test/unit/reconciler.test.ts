@@ -160,7 +160,7 @@ describe('doubt', () => {
     const rig = createRig();
     const job = rig.forge.queue(1);
     await rig.step();
-    const list = rig.forge.jobs;
+    const list = rig.forge.jobs.bind(rig.forge);
     let polls = 0;
     // The list that the plan decides by is the last one before the runner fetched.
     Object.assign(rig.forge, {
