@@ -91,7 +91,7 @@ async function seed(stage: Stage, service: Service): Promise<readonly string[]> 
 export async function measureRecords(stage: Stage, seconds: number): Promise<readonly Line[]> {
   const service = await stage.service('bench-records', {
     maxConcurrent: 2_000,
-    network: { pool: '10.64.0.0-10.127.255.255' },
+    network: { pool: '10.128.0.0-10.191.255.255' },
     profiles: [{ name: 'tiny', labels: ['tiny'], runner: stage.reports.runner, timeouts: { pick: '2h' } }],
   });
   const units = await seed(stage, service);

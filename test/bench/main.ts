@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { measureBurst } from './burst.ts';
 import { measureIdle, measureRecords } from './idle.ts';
 import { tableOf, type Line } from './line.ts';
-import { openStage, type Stage } from './stage.ts';
+import type { Service } from '../support/service.ts';
+import { openStage } from './stage.ts';
 import { measureCold, measurePort } from './starts.ts';
 import { measureTaken } from './taken.ts';
 import { measureTick } from './tick.ts';
@@ -35,19 +36,11 @@ function machine(): Readonly<Record<string, string>> {
   };
 }
 
-async function withService(stage: Stage): Promise<readonly Line[]> {
-  if (!['cold', 'taken', 'burst'].some(wanted)) return [];
+async function withService(take: (service: Service) => Promise<readonly Line[]>): Promise<readonly Line[]> {
   const service = await stage.service('bench');
   try {
     await service.start();
-    return [
-      ...(wanted('cold') ? await measureCold(stage, service, runs) : []),
-      ...(wanted('taken') ? await measureTaken(stage, runs) : []),
-      ...(wanted('burst') ? await measureBurst(stage, service, flags.quick ? 2 : 7) : []),
-    ];
-  } catch (error) {
-    for (const line of (await service.log()).slice(-30)) process.stderr.write(`${JSON.stringify(line)}\n`);
-    throw error;
+    return await take(service);
   } finally {
     await service.dispose();
   }
@@ -56,15 +49,32 @@ async function withService(stage: Stage): Promise<readonly Line[]> {
 const facts = machine();
 const stage = await openStage();
 const lines: Line[] = [];
-try {
-  if (wanted('tick')) lines.push(...measureTick(30));
-  if (wanted('port')) lines.push(...(await measurePort(stage, runs)));
-  lines.push(...(await withService(stage)));
-  if (wanted('idle')) lines.push(...(await measureIdle(stage, flags.quick ? 15 : 60)));
-  if (wanted('records')) lines.push(...(await measureRecords(stage, flags.quick ? 10 : 30)));
-} finally {
-  await stage.close();
+let failures = 0;
+
+/** A measure that cannot be made is told in the table, and costs the others nothing. */
+async function measure(name: string, take: () => readonly Line[] | Promise<readonly Line[]>): Promise<void> {
+  if (!wanted(name)) return;
+  process.stderr.write(`${new Date().toISOString()} ${name}\n`);
+  try {
+    lines.push(...(await take()));
+  } catch (error) {
+    failures += 1;
+    process.stderr.write(`${name}: ${String(error)}\n`);
+    lines.push({ name, target: '-', measured: 'could not be measured', held: false, note: String(error).slice(0, 200), values: {} });
+  }
 }
+
+await measure('tick', () => measureTick(30));
+await measure('port', () => measurePort(stage, runs));
+for (const [name, take] of Object.entries({
+  cold: (service: Service) => measureCold(stage, service, runs),
+  taken: () => measureTaken(stage, runs),
+  burst: (service: Service) => measureBurst(stage, service, flags.quick ? 2 : 5),
+}))
+  await measure(name, () => withService(take));
+await measure('idle', () => measureIdle(stage, flags.quick ? 15 : 60));
+await measure('records', () => measureRecords(stage, flags.quick ? 10 : 30));
+await stage.close();
 const loadAfter = execFileSync('cat', ['/proc/loadavg'], { encoding: 'utf8' }).trim();
 process.stdout.write(
   `${Object.entries(facts)
@@ -72,4 +82,4 @@ process.stdout.write(
     .join('')}load after: ${loadAfter}\n\n${tableOf(lines)}\n`,
 );
 if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify({ ...facts, loadAfter, lines }, null, 2)}\n`);
-process.exit(0);
+process.exit(failures === 0 ? 0 : 1);
