@@ -72,9 +72,18 @@ async function policyOf(config: Config) {
 
 /** Tells hosts apart without giving the machine id away (machine-id(5) asks for a keyed hash). It survives the loss of the state directory. */
 async function hostKey(): Promise<string> {
-  // A host without a machine id is told apart by its name.
-  const id = await readFile('/etc/machine-id', 'utf8').catch(() => hostname());
+  const id = await machineId();
   return createHash('sha256').update(`forgejo-runner-controller\n${id.trim()}`).digest('hex').slice(0, 8);
+}
+
+/** A host without a machine id is told apart by its name; one whose id cannot be read must not change its mark unnoticed. */
+async function machineId(): Promise<string> {
+  try {
+    return await readFile('/etc/machine-id', 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hostname();
+    throw error;
+  }
 }
 
 async function serve(config: Config, reconciler: Reconciler, { log, mask }: Voice, signal: AbortSignal): Promise<void> {

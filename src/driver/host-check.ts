@@ -2,18 +2,17 @@
 // together. Turns IPv4 forwarding on, as the only setting of the host it changes, and says so.
 
 import { access, constants, readFile, readlink, stat, statfs, writeFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
-import { addressToNumber, slotCountOf } from '../core/subnets.ts';
 import type { Profile } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { tryRun } from './exec.ts';
-import { poolOf } from './network.ts';
+import { checkAddresses } from './host-addresses.ts';
 import type { DriverNetwork } from './network.ts';
 import { oldestRunner, runnerVersionOf } from './runner-version.ts';
 import { exists, mountsBelow } from './traces.ts';
 
 export type HostCheckInput = {
+  readonly controllerId: string;
   readonly stateDir: string;
   readonly network: DriverNetwork;
   readonly profiles: readonly Profile[];
@@ -41,7 +40,7 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
       checkFileSystems(input),
       checkProfiles(input.profiles),
       checkRunners(input),
-      checkAddresses(input.network),
+      checkAddresses(input),
     ])
   ).flat();
   if (reasons.length === 0) reasons.push(...(await forward(input.log)));
@@ -174,43 +173,6 @@ async function checkRunners({ profiles, log }: HostCheckInput): Promise<string[]
     }),
   );
   return reasons.flat();
-}
-
-async function checkAddresses(network: DriverNetwork): Promise<string[]> {
-  const pool = poolOf(network);
-  if (slotCountOf(pool) === 0) return [`The address pool ${pool.first}-${pool.last} has no room for a single /${pool.prefix}.`];
-  const [first, last] = [addressToNumber(pool.first), addressToNumber(pool.last)];
-  const taken = Object.entries(networkInterfaces())
-    .filter(([name]) => !name.startsWith('fr-'))
-    .flatMap(([name, entries]) =>
-      (entries ?? []).filter((entry) => entry.family === 'IPv4').map((entry) => ({ name, address: entry.address })),
-    )
-    .filter(({ address }) => addressToNumber(address) >= first && addressToNumber(address) <= last)
-    .map(({ name, address }) => `The address pool ${pool.first}-${pool.last} holds ${address} of ${name}: choose another network.pool.`);
-  return [
-    ...taken,
-    ...(await routesInto(first, last)).map(
-      (route) => `The host has a route to ${route} inside the address pool: choose another network.pool.`,
-    ),
-  ];
-}
-
-/** Routes of others into the pool, the default route aside. */
-async function routesInto(first: number, last: number): Promise<readonly string[]> {
-  const lines = (await readFile('/proc/net/route', 'utf8')).trim().split('\n').slice(1);
-  return lines
-    .map((line) => line.split('\t'))
-    .filter(([name = '', , , , , , , mask = '0']) => !name.startsWith('fr-') && mask !== '00000000')
-    .filter(([, target = '0', , , , , , mask = '0']) => {
-      const from = littleEndian(target);
-      const to = from + (2 ** 32 - 1 - littleEndian(mask));
-      return from <= last && to >= first;
-    })
-    .map(([name = '', target = '0']) => `${[24, 16, 8, 0].map((shift) => (littleEndian(target) >>> shift) & 255).join('.')} (${name})`);
-}
-
-function littleEndian(hex: string): number {
-  return Buffer.from(hex, 'hex').readUInt32LE(0);
 }
 
 /** Machines need the host to pass their packets on. */

@@ -18,8 +18,15 @@ export const inside = {
 } as const;
 
 /** A mark that others cannot bear by chance: the alias of our interfaces. */
+const aliasPrefix = 'forgejo-runner-controller:';
+
 export function aliasOf(controllerId: string): string {
-  return `forgejo-runner-controller:${controllerId}`;
+  return `${aliasPrefix}${controllerId}`;
+}
+
+/** The controller id in an interface's alias, undefined for aliases of others. */
+export function controllerOfAlias(alias: string): string | undefined {
+  return alias.startsWith(aliasPrefix) ? alias.slice(aliasPrefix.length) : undefined;
 }
 
 export function unitOf(controllerId: string, id: MachineId): string {

@@ -9,7 +9,7 @@ import type { MachineId } from '../core/model.ts';
 import type { Leftover } from './driver.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
-import { aliasOf, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
+import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
 
 const transientUnits = '/run/systemd/transient';
 const namespaces = '/run/netns';
@@ -83,8 +83,13 @@ export async function namespaceIsThere(controllerId: string, id: MachineId): Pro
 }
 
 export async function hasOurAlias(controllerId: string, id: MachineId): Promise<boolean> {
+  return (await ownerOfInterface(interfaceOf(id))) === controllerId;
+}
+
+/** The controller id that made an interface, undefined for those of others, false when there is none of that name any more. */
+export async function ownerOfInterface(name: string): Promise<string | undefined | false> {
   try {
-    return (await readFile(`${interfaces}/${interfaceOf(id)}/ifalias`, 'utf8')).trim() === aliasOf(controllerId);
+    return controllerOfAlias((await readFile(`${interfaces}/${name}/ifalias`, 'utf8')).trim());
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // EINVAL, ENODEV: it went away between the listing and the reading.

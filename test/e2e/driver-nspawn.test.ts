@@ -219,6 +219,22 @@ describe('check', () => {
     }
   });
 
+  test('a pool in which another controller of this host has a machine is refused, and its own machines are no reason', async () => {
+    await onHost('ip', 'link', 'add', 'fr-j0000002abc', 'type', 'veth', 'peer', 'name', 'frc-peer');
+    try {
+      await onHost('ip', 'link', 'set', 'fr-j0000002abc', 'alias', 'forgejo-runner-controller:neighbour');
+      await onHost('ip', 'addr', 'add', '192.168.150.10/24', 'dev', 'fr-j0000002abc');
+      for (const end of ['fr-j0000002abc', 'frc-peer']) await onHost('ip', 'link', 'set', end, 'up');
+      await expect(createNspawnDriver(world.input).check()).rejects.toThrow(
+        /a machine of the controller `neighbour`.*choose another network.pool/,
+      );
+      await onHost('ip', 'link', 'set', 'fr-j0000002abc', 'alias', `forgejo-runner-controller:${world.input.controllerId}`);
+      await createNspawnDriver(world.input).check();
+    } finally {
+      await onHost('ip', 'link', 'del', 'fr-j0000002abc');
+    }
+  });
+
   test('a forgejo-runner that is too old is refused by its version', async () => {
     const runnerPath = `${world.io}/old-runner`;
     await writeFile(runnerPath, '#!/bin/sh\necho forgejo-runner version v12.4.0\n', { mode: 0o755 });
