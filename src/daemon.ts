@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { schedule } from 'node-cron';
 import { systemClock } from './clock.ts';
-import { configHashOf, type Config } from './config.ts';
+import { configHashOf, type Config } from './config/config.ts';
 import { descriptionOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { createNspawnDriver } from './driver/nspawn.ts';

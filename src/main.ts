@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
-import { loadConfig, renderConfig } from './config.ts';
+import { loadConfig, renderConfig } from './config/config.ts';
 import { isControllerError } from './errors.ts';
 
 const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]

@@ -46,7 +46,7 @@ const groups: readonly (readonly [pattern: RegExp, group: string, height: number
   [/^src\/core\//, 'core', 0],
   [/^src\/(?:errors|clock|log(?:-[a-z-]+)?)\.ts$/, 'base', 1],
   [/^src\/(?:forge\/forge|driver\/driver|store\/store)\.ts$/, 'ports', 2],
-  [/^src\/config(?:-[a-z-]+)?\.ts$/, 'config', 2],
+  [/^src\/config\//, 'config', 2],
   [/^src\/forge\//, 'forge', 3],
   [/^src\/driver\//, 'driver', 3],
   [/^src\/store\//, 'store', 3],
@@ -81,6 +81,7 @@ function layerFaults(source: Source): readonly string[] {
 
 const doors: Readonly<Record<string, RegExp>> = {
   core: /./,
+  config: /\/config\.ts$/,
   forge: /\/(?:forge|forgejo)\.ts$/,
   driver: /\/(?:driver|nspawn|nixos-container)\.ts$/,
   store: /\/(?:store|file-store)\.ts$/,
@@ -103,10 +104,10 @@ const libraries: Readonly<Record<string, RegExp>> = {
   undici: /^src\/(?:forge\/|cli\/client\.ts$)/,
   hono: /^src\/http\//,
   '@hono/node-server': /^src\/http\//,
-  yaml: /^src\/config/,
+  yaml: /^src\/config\//,
   pino: /^src\/log\.ts$/,
   'node-cron': /^src\/daemon/,
-  zod: /^src\/(?:config|store\/)|wire[^/]*\.ts$/,
+  zod: /^src\/store\/|wire[^/]*\.ts$/,
 };
 
 function libraryFaults(source: Source): readonly string[] {
@@ -304,15 +305,15 @@ const rules: readonly Rule[] = [
     promise: 'only the configuration reads the environment, which main hands to it whole',
     over: () => sources,
     faults: (source) => [
-      ...banned(/\bprocess\.env\s*(?:\??\.|\[)/, /^src\/config[a-z-]*\.ts$/)(source),
-      ...banned(/\bprocess\.env\b(?!\s*(?:\??\.|\[))/, /^src\/(?:main|config[a-z-]*)\.ts$/)(source),
+      ...banned(/\bprocess\.env\s*(?:\??\.|\[)/, /^src\/config\//)(source),
+      ...banned(/\bprocess\.env\b(?!\s*(?:\??\.|\[))/, /^src\/(?:main\.ts$|config\/)/)(source),
     ],
     bad: [
       ['src/driver/exec.ts', "const path = process.env['PATH'];"],
       ['src/driver/exec.ts', 'run({ env: process.env });'],
       ['src/main.ts', "const path = process.env['PATH'];"],
     ],
-    good: [['src/config.ts', 'const env = process.env;']],
+    good: [['src/config/config.ts', 'const env = process.env;']],
   },
   {
     promise: 'no type is any',

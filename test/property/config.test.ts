@@ -3,8 +3,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { renderConfig, type Config } from '../../src/config.ts';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config-units.ts';
+import { renderConfig, type Config } from '../../src/config/config.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts';
 import { isControllerError } from '../../src/errors.ts';
 import { goodToken, load } from '../support/config-fixture.ts';
 

@@ -1,8 +1,8 @@
 // Promises a host for loadConfig that is nothing but a table of files, and the two outcomes of loading as data. No file system is touched.
 
-import { loadConfig, type Config } from '../../src/config.ts';
-import type { Host } from '../../src/config-forges.ts';
-import type { Mistake } from '../../src/config-reader.ts';
+import { loadConfig, type Config } from '../../src/config/config.ts';
+import type { Host } from '../../src/config/forges.ts';
+import type { Mistake } from '../../src/config/reader.ts';
 import { isControllerError } from '../../src/errors.ts';
 
 export const goodToken = '0123456789abcdef0123456789abcdef01234567';

@@ -1,7 +1,7 @@
 // Promises I7 for the configuration: a token is neither taken from where it must not stand, nor quoted back, nor kept.
 
 import { expect, test } from 'vitest';
-import { renderConfig } from '../../src/config.ts';
+import { renderConfig } from '../../src/config/config.ts';
 import { basicEnv, basicYaml, goodToken, load, mistakeAt, refusal } from '../support/config-fixture.ts';
 
 const digits = '1234567890123456789012345678901234567890';

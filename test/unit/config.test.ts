@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { configHashOf, loadConfig, renderConfig } from '../../src/config.ts';
+import { configHashOf, loadConfig, renderConfig } from '../../src/config/config.ts';
 import { basicEnv, basicYaml, goodToken, hostWith, load, mistakeAt, refusal } from '../support/config-fixture.ts';
 
 const forge = (extra: string): string => `forges: [{url: "https://forge.example.org", tokenFile: /run/token, ${extra}}]\n`;

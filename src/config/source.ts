@@ -2,7 +2,7 @@
 // variable that it came from. Mistakes of syntax are told by line and column in our own words: the parser's would quote the text.
 
 import { LineCounter, parseDocument } from 'yaml';
-import { isMap, type Findings } from './config-reader.ts';
+import { isMap, type Findings } from './reader.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Tree = Record<string, unknown>;

@@ -1,11 +1,11 @@
 // Promises the forges of a configuration: address, scope, token file. The token file is looked at (is it there, is it more than a
 // placeholder, who may read it) and its content forgotten at once: no token ever enters the Config (I7).
 
-import type { ForgeConfig } from './config.ts';
-import type { Scope } from './core/model.ts';
-import { absolutePath, duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './config-kinds.ts';
-import { codeOf, describe, isMap, looksSecret, openSection, type Findings, type Section } from './config-reader.ts';
-import { valueOf, type Environment } from './config-source.ts';
+import type { ForgeConfig } from './settings.ts';
+import type { Scope } from '../core/model.ts';
+import { absolutePath, duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './kinds.ts';
+import { codeOf, describe, isMap, looksSecret, openSection, type Findings, type Section } from './reader.ts';
+import { valueOf, type Environment } from './source.ts';
 
 /** What a configuration needs to see of the machine it is read on. Tests give their own. */
 export type Host = {

@@ -2,10 +2,10 @@
 
 import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
-import { isControllerId } from './core/naming.ts';
-import { addressToNumber, numberToAddress } from './core/subnets.ts';
-import { parseDuration, parseSize } from './config-units.ts';
-import { describe, looksSecret, type Kind } from './config-reader.ts';
+import { isControllerId } from '../core/naming.ts';
+import { addressToNumber, numberToAddress } from '../core/subnets.ts';
+import { parseDuration, parseSize } from './units.ts';
+import { describe, looksSecret, type Kind } from './reader.ts';
 
 const minute = 60_000;
 const year = 365 * 24 * 60 * minute;

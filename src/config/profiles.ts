@@ -2,11 +2,11 @@
 // controller's own files: binds that would show the state or a token are refused.
 
 import { delimiter, join } from 'node:path';
-import type { Bind, Limits, Profile, Template, Timeouts } from './core/model.ts';
-import type { Host } from './config-forges.ts';
-import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, size, tasks } from './config-kinds.ts';
-import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './config-reader.ts';
-import { valueOf, type Environment } from './config-source.ts';
+import type { Bind, Limits, Profile, Template, Timeouts } from '../core/model.ts';
+import type { Host } from './forges.ts';
+import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, size, tasks } from './kinds.ts';
+import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
+import { valueOf, type Environment } from './source.ts';
 
 const keys = ['name', 'labels', 'template', 'limits', 'timeouts', 'runner', 'binds', 'environment', 'max'] as const;
 const defaultLabels = 'self-hosted,ci,nix,x64,Linux';

@@ -1,9 +1,9 @@
 // Promises the network of a configuration: a private pool that can be cut into subnets, and what machines may reach beside it. Pure.
 
-import type { NetworkConfig } from './config.ts';
-import { addressToNumber, numberToAddress, slotCountOf } from './core/subnets.ts';
-import { addressRange, boundsOf, integer, nameserver, network } from './config-kinds.ts';
-import { describe, readScalar, type Findings, type Section } from './config-reader.ts';
+import type { NetworkConfig } from './settings.ts';
+import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.ts';
+import { addressRange, boundsOf, integer, nameserver, network } from './kinds.ts';
+import { describe, readScalar, type Findings, type Section } from './reader.ts';
 
 const keys = ['pool', 'prefix', 'nameservers', 'allow', 'openPorts'] as const;
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];

@@ -2,9 +2,9 @@
 // none is in the Config.
 
 import { stringify } from 'yaml';
-import type { Config, ForgeConfig } from './config.ts';
-import { formatDuration, formatSize } from './config-units.ts';
-import type { Limits, Profile, Scope } from './core/model.ts';
+import type { Config, ForgeConfig } from './settings.ts';
+import { formatDuration, formatSize } from './units.ts';
+import type { Limits, Profile, Scope } from '../core/model.ts';
 
 /** YAML with every default spelled out; warnings stand first as comments. */
 export function renderConfig(config: Config): string {

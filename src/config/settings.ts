@@ -1,0 +1,49 @@
+// Promises the shape of a configuration that was read and checked: whole, frozen, durations in milliseconds, sizes in bytes, no secret.
+
+import type { Profile, Scope } from '../core/model.ts';
+
+export type ForgeConfig = {
+  readonly name: string;
+  /** Where the controller polls; no trailing slash. */
+  readonly url: string;
+  /** What runners inside machines use; defaults to `url`. */
+  readonly instanceUrl: string;
+  readonly scope: Scope;
+  /** A file with the access token; read again whenever it changes. */
+  readonly tokenFile: string;
+  /** Per-forge quiet poll interval; defaults to the global one. */
+  readonly pollIntervalMs: number;
+};
+
+export type NetworkConfig = {
+  /** First and last IPv4 address of the pool, cut into subnets of `prefix` bits; e.g. 192.168.100.0-192.168.199.255 with 24 = 100 slots. */
+  readonly pool: { readonly first: string; readonly last: string };
+  readonly prefix: number;
+  /** Resolvers that machines use; empty = those of the host (its own stub excluded). */
+  readonly nameservers: readonly string[];
+  /** CIDRs in private ranges that machines may reach all the same. */
+  readonly allow: readonly string[];
+  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
+  readonly openPorts: readonly number[];
+};
+
+export type Config = {
+  readonly controllerId: string;
+  /** True when no controllerId was given: the daemon warns. */
+  readonly controllerIdIsDefault: boolean;
+  readonly stateDir: string;
+  readonly maxConcurrent: number;
+  readonly maxPerRepository?: number;
+  readonly pollIntervalMs: number;
+  /** Default of the profiles' job clock; /status shows it. */
+  readonly jobTimeoutMs: number;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly forges: readonly ForgeConfig[];
+  readonly profiles: readonly Profile[];
+  readonly network: NetworkConfig;
+  /** Cron expression of the maintenance: unused registrations of ours, artefact audit. */
+  readonly maintenance: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Things a careful operator should know, e.g. a token file that others may read. */
+  readonly warnings: readonly string[];
+};
