@@ -39,7 +39,7 @@ export async function deliver(input: AssignmentInput): Promise<void> {
     }
     if (signal.aborted) throw new ControllerError('DRIVER_FAILED', `Machine ${id} did not ask for its job in time.`);
     // One machine is looked at every 2 ms, a burst 500 times a second in all, which is a twentieth of a processor; a slow one less and less.
-    await clock.sleep(Math.min(200, input.waiting() * 2 + round * 0.05), signal);
+    await clock.sleep(Math.min(200, input.waiting() * 2 - 1 + round * 0.05), signal);
   }
 }
 

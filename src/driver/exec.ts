@@ -57,7 +57,21 @@ export async function run(command: string, args: readonly string[], options: Run
   throw failureOf(command, args, result);
 }
 
-const shell = createShell();
+/**
+ * The two steps of a start that need other programs (making.ts). The inner side of the network is made while systemd starts the unit, because
+ * nothing runs in it before assign(). nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
+ */
+const steps = `prepare() { mkfifo -m 600 -- "$1" && ip -batch -; }
+launch() {
+  exec 3<&0 </dev/null
+  nsenter --net="$1" /bin/sh -ec "$2" <&3 &
+  link=$!
+  shift 2
+  systemd-run "$@" || return
+  wait "$link"
+}`;
+
+const shell = createShell('/bin/sh', steps);
 
 /** As tryRun, for what a machine's life needs many times: `stdout` is always empty, `stderr` the beginning of all that it wrote. */
 export async function tryPerform(command: string, args: readonly string[], options: Omit<RunOptions, 'signal'> = {}): Promise<RunResult> {
@@ -75,6 +89,15 @@ export async function tryPerform(command: string, args: readonly string[], optio
 export async function perform(command: string, args: readonly string[], options: Omit<RunOptions, 'signal'> = {}): Promise<void> {
   const result = await tryPerform(command, args, options);
   if (result.code !== 0 || result.trouble !== undefined) throw failureOf(command, args, result);
+}
+
+/** Runs one of the steps above, which has to succeed. Rejects with DRIVER_FAILED and what it wrote, also when it takes too long. */
+export async function performStep(name: 'prepare' | 'launch', args: readonly string[], input: string, timeoutMs: number): Promise<void> {
+  const result = await shell.call([name, ...args], timeoutMs, input);
+  if (result.kind === 'ended' && result.code === 0) return;
+  const trouble =
+    result.kind === 'lost' ? { code: undefined, stderr: '', trouble: result.why } : { code: result.code, stderr: result.output };
+  throw failureOf(name, args, { stdout: '', ...trouble });
 }
 
 /** The DRIVER_FAILED that says which command failed and how. */

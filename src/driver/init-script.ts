@@ -13,7 +13,7 @@ import { inside } from './nspawn-unit.ts';
 export const initScript = `#!/bin/sh
 child= asked= code=0
 trap '[ ! -p ${inside.fifo} ] || exit 143; asked=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
-cat ${inside.fifo} | {
+{ while IFS= read -r line; do printf '%s\\n' "$line"; done; printf %s "$line"; } <${inside.fifo} | {
   read -r url && read -r uuid && read -r handle && read -r labels || exit 125
   set -- --url "$url" --uuid "$uuid"
   [ -z "$handle" ] || set -- "$@" --handle "$handle"

@@ -12,13 +12,19 @@ export type ShellResult =
 export type Shell = {
   /** Every word is quoted: nothing in it means anything to the shell. After the time it is ended with SIGTERM, then SIGKILL: code 124 or 137. */
   run(words: readonly string[], timeoutMs: number, input: string): Promise<ShellResult>;
+  /**
+   * As run, for a function that the shell was given: spares the two programs that would start and bound it. After the time it is lost, not
+   * ended: what it still does has to be found by whoever looks at the host.
+   */
+  call(words: readonly string[], timeoutMs: number, input: string): Promise<ShellResult>;
 };
 
 const outputBytes = 1_000;
 
 type Running = { readonly child: ChildProcess; readonly waiting: Map<number, (result: ShellResult) => void>; heard: string };
 
-export function createShell(path = '/bin/sh'): Shell {
+/** `functions` is shell text, read once; it is ours and constant, and never made of arguments. */
+export function createShell(path = '/bin/sh', functions = ''): Shell {
   let running: Running | undefined;
   let numbers = 0;
 
@@ -37,24 +43,31 @@ export function createShell(path = '/bin/sh'): Shell {
     // One byte is one character here, as the shell counts them.
     child.stdout?.setEncoding('latin1').on('data', (text: string) => listen(made, text));
     // In the C locale a character is a byte; not exported, so programs keep theirs.
-    child.stdin?.write('LC_ALL=C\n');
+    child.stdin?.write(`LC_ALL=C\n${functions}\n`);
     rest(made);
     return made;
   }
 
-  return {
-    run(words, timeoutMs, input) {
-      numbers += 1;
-      const number = numbers;
-      const order = orderOf(number, words, timeoutMs, input);
-      running ??= start();
-      const shell = running;
-      return new Promise((settle) => {
-        shell.waiting.set(number, settle);
-        hold(shell);
-        shell.child.stdin?.write(order);
+  async function order(command: string, input: string, expired?: AbortSignal): Promise<ShellResult> {
+    numbers += 1;
+    const number = numbers;
+    running ??= start();
+    const shell = running;
+    return new Promise((settle) => {
+      shell.waiting.set(number, settle);
+      hold(shell);
+      expired?.addEventListener('abort', () => {
+        if (shell.waiting.delete(number)) settle({ kind: 'lost', why: 'it did not end in time' });
       });
-    },
+      shell.child.stdin?.write(orderOf(number, command, input));
+    });
+  }
+
+  return {
+    run: (words, timeoutMs, input) =>
+      order(['timeout', '-k', '1', `${timeoutMs / 1000}`, ...words.map((word) => quoted(word))].join(' '), input),
+    call: ([name = '', ...words], timeoutMs, input) =>
+      order(`{ ${[name, ...words.map((word) => quoted(word))].join(' ')}; }`, input, AbortSignal.timeout(timeoutMs)),
   };
 }
 
@@ -90,8 +103,7 @@ function listen(running: Running, text: string): void {
  * The inner parentheses let go of the program, so that the shell takes the next order at once and never has a child to wait for. An answer
  * is one write of less than PIPE_BUF: answers never mix.
  */
-function orderOf(number: number, words: readonly string[], timeoutMs: number, input: string): string {
-  const command = ['timeout', '-k', '1', `${timeoutMs / 1000}`, ...words.map((word) => quoted(word))].join(' ');
+function orderOf(number: number, command: string, input: string): string {
   const feed = input === '' ? '</dev/null' : `<<'${endOf(input)}'\n${input}${input.endsWith('\n') ? '' : '\n'}${endOf(input)}`;
   return `( (out=$(${command} 2>&1 ${feed}
 ); code=$?; n=\${#out}; [ "$n" -le ${outputBytes} ] || n=${outputBytes}
