@@ -1,7 +1,7 @@
 // Promises the list of every machine of ours, exited and half-removed ones included, so that a slot stays taken until nothing of it is
 // left. Reads folders first; asks systemd (one process) only when there are units.
 
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import type { Machine, MachineExit, MachineId } from '../core/model.ts';
 import { run } from './exec.ts';
 import { readMarker } from './marker.ts';
@@ -45,7 +45,7 @@ async function machineOf(input: ListingInput, id: MachineId, unit: string | unde
 /** The exit record, undefined while there is none or it is not whole. */
 export async function readExit(path: string): Promise<MachineExit | undefined> {
   try {
-    return parseExitRecord(await readFile(path, 'utf8'));
+    return parseExitRecord(readFileSync(path, 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -1,7 +1,7 @@
 // Promises the durable mark of one machine: machine.json, the first thing written in its folder and the last one removed (I1). Whatever
 // else is found with our name and without it is a leftover.
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { MachineId } from '../core/model.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
 
@@ -16,15 +16,15 @@ export type Marker = {
 };
 
 export async function writeMarker(paths: MachinePaths, marker: Marker): Promise<void> {
-  await mkdir(paths.folder, { recursive: true, mode: 0o700 });
-  await writeFile(`${paths.marker}.new`, `${JSON.stringify(marker)}\n`, { mode: 0o600 });
-  await rename(`${paths.marker}.new`, paths.marker);
+  mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
+  writeFileSync(`${paths.marker}.new`, `${JSON.stringify(marker)}\n`, { mode: 0o600 });
+  renameSync(`${paths.marker}.new`, paths.marker);
 }
 
 /** The marker, or undefined where there is none or it cannot be understood: then only its name is known. */
 export async function readMarker(paths: MachinePaths): Promise<Marker | undefined> {
   try {
-    const value: unknown = JSON.parse(await readFile(paths.marker, 'utf8'));
+    const value: unknown = JSON.parse(readFileSync(paths.marker, 'utf8'));
     return isMarker(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;

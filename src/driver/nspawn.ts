@@ -109,7 +109,9 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
       profile: spec.profile.name,
     });
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
-    await Promise.all([makeRoot(spec, image, host.resolvers), fillShared(paths, spec, async (fifo) => prepareHost(link, fifo))]);
+    // The network first: it is made by others while we make the root.
+    const shared = fillShared(paths, spec, async (fifo) => prepareHost(link, fifo));
+    await Promise.all([shared, makeRoot(spec, image, host.resolvers)]);
     await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }));
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
@@ -118,7 +120,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
   async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {
     const paths = pathsOf(stateDir, spec.id);
     if (spec.profile.limits.diskBytes !== undefined) await mountVolume(stateDir, paths, spec.profile.limits.diskBytes);
-    await fillRoot({ paths, image, spec, resolvers });
+    fillRoot({ paths, image, spec, resolvers });
   }
 
   async function stop(id: MachineId, graceMs: number): Promise<void> {

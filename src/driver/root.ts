@@ -1,7 +1,8 @@
 // Promises the fresh root of one machine: folders, links and a small /etc, written with node's own file calls, plus the FIFO. What is
 // large (/usr, a template) is never copied, only bound or overlaid by nspawn.
 
-import { chmod, lstat, mkdir, readFile, readdir, readlink, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises';
 import type { Template } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { MachineSpec } from './driver.ts';
@@ -162,19 +163,20 @@ export type RootInput = {
   readonly resolvers: readonly string[];
 };
 
-/** Fills the (empty) root folder. Owned by root on disk; nspawn gives it to the machine's uid range. */
-export async function fillRoot({ paths, image, spec, resolvers }: RootInput): Promise<void> {
+/**
+ * Fills the (empty) root folder. Owned by root on disk; nspawn gives it to the machine's uid range. Synchronous: sixty small steps take 1.5 ms
+ * this way, and three times as much processor time when each goes to another thread and back.
+ */
+export function fillRoot({ paths, image, spec, resolvers }: RootInput): void {
   const overlaid = new Set(image.plan.overlaid);
-  await mkdir(paths.root, { recursive: true, mode: 0o755 });
-  await Promise.all(image.folders.map(async ([name, mode]) => makeFolder(`${paths.root}/${name}`, mode)));
+  mkdirSync(paths.root, { recursive: true, mode: 0o755 });
+  for (const [name, mode] of image.folders) makeFolder(`${paths.root}/${name}`, mode);
   if (overlaid.size > 0) {
-    await Promise.all([mkdir(`${paths.root}/.template`), mkdir(`${paths.root}/.fresh`)]);
-    await Promise.all(
-      image.folders.map(async ([name, mode]) => (overlaid.has(name) ? makeFolder(`${paths.root}/.fresh/${name}`, mode) : undefined)),
-    );
+    for (const name of ['.template', '.fresh']) mkdirSync(`${paths.root}/${name}`);
+    for (const [name, mode] of image.folders) if (overlaid.has(name)) makeFolder(`${paths.root}/.fresh/${name}`, mode);
   }
   // nspawn would make missing mount points itself, owned by nobody.
-  await Promise.all(image.plan.shared.map(async (path) => mkdir(`${paths.root}${path}`, { recursive: true })));
+  for (const path of image.plan.shared) mkdirSync(`${paths.root}${path}`, { recursive: true });
   const etc = overlaid.has('etc') ? `${paths.root}/.fresh/etc` : `${paths.root}/etc`;
   const files: Readonly<Record<string, string>> = {
     ...image.etc,
@@ -182,37 +184,32 @@ export async function fillRoot({ paths, image, spec, resolvers }: RootInput): Pr
     hosts: `127.0.0.1 localhost ${spec.id}\n::1 localhost\n`,
     'resolv.conf': resolvers.map((address) => `nameserver ${address}\n`).join(''),
   };
-  await Promise.all([
-    ...image.links.map(async ([name, target]) => symlink(target, `${paths.root}/${name}`)),
-    ...Object.entries(files).map(async ([name, text]) => writeFile(`${etc}/${name}`, text)),
-    ...(image.plan.template.kind === 'host'
-      ? [
-          ...['var/lib', 'var/cache', 'var/log', 'usr/local'].map(async (name) => mkdir(`${paths.root}/${name}`)),
-          makeFolder(`${paths.root}/var/tmp`, 0o1777),
-          symlink('../run', `${paths.root}/var/run`),
-        ]
-      : []),
-  ]);
+  for (const [name, target] of image.links) symlinkSync(target, `${paths.root}/${name}`);
+  for (const [name, text] of Object.entries(files)) writeFileSync(`${etc}/${name}`, text);
+  if (image.plan.template.kind === 'host') {
+    for (const name of ['var/lib', 'var/cache', 'var/log', 'usr/local']) mkdirSync(`${paths.root}/${name}`);
+    makeFolder(`${paths.root}/var/tmp`, 0o1777);
+    symlinkSync('../run', `${paths.root}/var/run`);
+  }
 }
 
-async function makeFolder(path: string, mode: number): Promise<void> {
-  await mkdir(path);
+function makeFolder(path: string, mode: number): void {
+  mkdirSync(path);
   // mkdir's mode is cut by the umask.
-  await chmod(path, mode);
+  chmodSync(path, mode);
 }
 
 /** What the machine shares with the controller: init script, runner's configuration, and the FIFO that must come into being whole. */
 export async function fillShared(paths: MachinePaths, spec: MachineSpec, makeFifo: (path: string) => Promise<void>): Promise<void> {
   const draft = `${paths.shared}.new`;
-  await mkdir(`${draft}/assign`, { recursive: true });
-  await Promise.all([
-    chmod(draft, 0o755),
-    chmod(`${draft}/assign`, 0o700),
-    writeFile(`${draft}/init`, initScript),
-    writeFile(`${draft}/config.yml`, runnerConfigOf(spec.profile.timeouts.jobMs)),
-    writeFile(`${draft}/runner`, ''),
-    makeFifo(`${draft}/assign/job`),
-  ]);
+  mkdirSync(`${draft}/assign`, { recursive: true });
+  const fifo = makeFifo(`${draft}/assign/job`);
+  chmodSync(draft, 0o755);
+  chmodSync(`${draft}/assign`, 0o700);
+  writeFileSync(`${draft}/init`, initScript);
+  writeFileSync(`${draft}/config.yml`, runnerConfigOf(spec.profile.timeouts.jobMs));
+  writeFileSync(`${draft}/runner`, '');
+  await fifo;
   // From here on a missing FIFO means: was assigned.
-  await rename(draft, paths.shared);
+  renameSync(draft, paths.shared);
 }

@@ -101,7 +101,7 @@ function forgeOf(hands: Hands, name: ForgeName): Forge {
   );
 }
 
-/** Record, then registration and machine side by side, then the credentials. Resumes wherever an earlier try was cut short. */
+/** Record, then machine, then registration beside its boot, then the credentials. Resumes wherever an earlier try was cut short. */
 async function launch(hands: Hands, planned: Runner): Promise<void> {
   const { ledger, log, clock } = hands;
   const known = ledger.get(planned.id);
@@ -111,7 +111,7 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   log.info('launch', { ...factsOf(runner), slot: runner.slot, resumed: known !== undefined });
   const { signal, cancel } = deadlineOf(clock, Math.max(1_000, runner.createdAt + profile.timeouts.startMs - clock.now()));
   try {
-    const credentials = await prepare(hands, runner, profile, known !== undefined, signal);
+    const { credentials, ...phases } = await prepare(hands, runner, profile, known !== undefined, signal);
     const { instanceUrl } = forgeOf(hands, runner.forge);
     const { handle, labels } = runner.job;
     await hands.driver.assign(
@@ -120,26 +120,26 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
       signal,
     );
     const assignedAt = clock.now();
-    log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt });
+    log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt, ...phases });
     await ledger.save({ ...runner, credentials, assignedAt });
   } finally {
     cancel();
   }
 }
 
-/** Registration and machine; the first that failed is told once both have come to an end. */
-async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: boolean, signal: AbortSignal): Promise<Credentials> {
+type Prepared = { readonly credentials: Credentials; readonly startedMs: number; readonly registeredMs: number };
+
+/**
+ * The machine, then the registration, and how long each took. start() comes back when the supervisor has taken the machine on, so the forge is
+ * asked while it boots; both at once would take each other's processor time, and a machine that cannot be made would leave a registration.
+ */
+async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: boolean, signal: AbortSignal): Promise<Prepared> {
   const { startMs, pickMs, jobMs } = profile.timeouts;
-  const machine = hands.driver.start({
-    id: runner.machine,
-    slot: runner.slot,
-    profile,
-    runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs,
-  });
-  const [registered, started] = await Promise.allSettled([ensureCredentials(hands, runner, resumed, signal), machine]);
-  if (registered.status === 'rejected') throw registered.reason;
-  if (started.status === 'rejected') throw started.reason;
-  return registered.value;
+  const begunAt = hands.clock.now();
+  await hands.driver.start({ id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs });
+  const startedAt = hands.clock.now();
+  const credentials = await ensureCredentials(hands, runner, resumed, signal);
+  return { credentials, startedMs: startedAt - begunAt, registeredMs: hands.clock.now() - startedAt };
 }
 
 /** Lost tokens are never recovered: what an earlier try may have registered under this name is deleted, and a new one made. */
