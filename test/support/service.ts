@@ -147,6 +147,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       ...settingsOf(options.environment, places),
       process.execPath,
       '--max-semi-space-size=1',
+      '--liftoff',
+      '--no-wasm-dynamic-tiering',
       program,
       ...programArguments,
     ]);
