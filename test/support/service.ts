@@ -148,6 +148,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       process.execPath,
       '--max-semi-space-size=1',
       '--liftoff',
+      '--no-wasm-tier-up',
       '--no-wasm-dynamic-tiering',
       program,
       ...programArguments,
