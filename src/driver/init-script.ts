@@ -6,9 +6,11 @@ import type { Assignment } from './driver.ts';
 import { inside } from './nspawn-unit.ts';
 
 /**
- * `cat` waits for the FIFO's writer; the block on its right reads the lines and then *becomes* the runner, whose standard input is what is
- * left in the pipe: the token. While the FIFO is there no job was given, and a SIGTERM simply ends the machine. So no argument, no environment and no shell variable ever holds it. A shell ignores SIGINT in what it starts
- * with `&`; forgejo-runner installs its own handler for it, and so its steps get the default back.
+ * The block on the left waits for the FIFO's writer and copies what comes, with nothing but the shell's own commands (a `cat` would have to be
+ * started first); the block on the right reads the lines and then *becomes* the runner, whose standard input is what is left in the pipe: the
+ * token. No argument and no environment ever holds it, and the copying shell ends with its last word. While the FIFO is there no job was
+ * given, and a SIGTERM simply ends the machine. A shell ignores SIGINT in what it starts with `&`; forgejo-runner installs its own handler for
+ * it, and so its steps get the default back.
  */
 export const initScript = `#!/bin/sh
 child= asked= code=0
