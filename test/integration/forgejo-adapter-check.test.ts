@@ -81,8 +81,8 @@ test.each(areas)('a token without rights at scope $kind is told which it needs',
   const read = await refusalFrom(forge.jobs());
   expect(read).toMatchObject({ code: 'FORGE_UNAUTHORIZED', details: { status: 403, scope: `read:${area}` } });
   for (const words of [said, `read:${area}`, `write:${area}`, holder]) expect(read.message).toContain(words);
-  for (const change of [forge.register('j1', 'ours'), forge.unregister(1)]) {
-    const error = await refusalFrom(change);
+  for (const begin of [() => forge.register('j1', 'ours'), () => forge.unregister(1)]) {
+    const error = await refusalFrom(begin());
     expect(error).toMatchObject({ code: 'FORGE_UNAUTHORIZED', details: { scope: `write:${area}` } });
   }
 });
