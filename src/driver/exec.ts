@@ -96,7 +96,9 @@ export async function performStep(name: 'prepare' | 'launch', args: readonly str
   const result = await shell.call([name, ...args], timeoutMs, input);
   if (result.kind === 'ended' && result.code === 0) return;
   const trouble =
-    result.kind === 'lost' ? { code: undefined, stderr: '', trouble: result.why } : { code: result.code, stderr: result.output };
+    result.kind === 'lost'
+      ? { code: undefined, stderr: '', trouble: `was lost sight of: ${result.why}` }
+      : { code: result.code, stderr: result.output };
   throw failureOf(name, args, { stdout: '', ...trouble });
 }
 
