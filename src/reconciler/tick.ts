@@ -1,0 +1,78 @@
+// Promises one tick: observe, plan, and the actions begun, which go on after it. What it learned is said once, kept for the next tick, and
+// decides when to look again.
+
+import type { Action, World } from '../core/model.ts';
+import { plan } from '../core/plan.ts';
+import { crash, policyOf, type Loop } from './loop.ts';
+import { absencesAfter, observe } from './observe.ts';
+
+/** With anything of ours alive, the clocks are looked at this often. */
+const watchIntervalMs = 1_000;
+const idleIntervalMs = 60_000;
+
+export async function tick(loop: Loop): Promise<void> {
+  const { queue, history, herald, hands } = loop;
+  const begunAt = hands.clock.now();
+  const maintenance = loop.maintenance;
+  loop.maintenance = false;
+  const inFlight = queue.ids();
+  const memory = () => ({
+    runners: hands.ledger.all(),
+    backOffs: history.backOffs.all(),
+    settled: history.settled,
+    endings: history.endings,
+    retries: history.retries,
+    lastSlot: loop.lastSlot,
+  });
+  const seen = await observe(loop.sources, inFlight, memory, maintenance, loop.stop.signal);
+  const now = hands.clock.now();
+  loop.absences = absencesAfter(loop.absences, seen, now);
+  const world = { ...seen, absences: loop.absences };
+  loop.world = world;
+  history.forget(world, now);
+  noteHost(loop, world, now);
+  const { actions, denials } = plan(world, policyOf(loop), now);
+  loop.denials = denials;
+  herald.forges(loop.pollers);
+  herald.denials(denials);
+  herald.registrations(world.registrations, policyOf(loop));
+  for (const action of actions) begin(loop, action, now);
+  if (maintenance) void audit(loop);
+  loop.ticks += 1;
+  loop.tickAt = hands.clock.now();
+  loop.tickMs = loop.tickAt - begunAt;
+}
+
+function noteHost(loop: Loop, world: World, now: number): void {
+  loop.herald.host(world.machines);
+  if (world.machines.state === 'known') loop.hostError = undefined;
+  else loop.hostError = { code: 'DRIVER_FAILED', message: world.machines.reason, since: loop.hostError?.since ?? now };
+}
+
+function begin(loop: Loop, action: Action, now: number): void {
+  if (action.kind === 'launch') {
+    loop.lastSlot = action.runner.slot;
+    loop.pollers.get(action.runner.forge)?.stir(now);
+  }
+  loop.history.begun(action);
+  loop.queue.add(action);
+}
+
+async function audit(loop: Loop): Promise<void> {
+  const owned = () => new Set([...loop.queue.ids(), ...loop.hands.ledger.all().map((runner) => runner.machine)]);
+  try {
+    await loop.auditor.run(owned, loop.stop.signal);
+  } catch (error) {
+    crash(loop, error);
+  }
+}
+
+/** Until the next poll, or soon while anything of ours is alive, or at the next due retry. */
+export function nextLookMs(loop: Loop): number {
+  const now = loop.options.clock.now();
+  const machines = loop.world?.machines;
+  const alive = loop.hands.ledger.all().length > 0 || machines?.state !== 'known' || machines.value.length > 0;
+  const moments = [...loop.pollers.values()].map((poller) => poller.nextAt() - now);
+  for (const { at } of loop.history.retries.values()) if (at > now) moments.push(at - now);
+  return Math.max(0, Math.min(...moments, alive ? watchIntervalMs : idleIntervalMs));
+}
