@@ -10,7 +10,9 @@ export { createRedactor, type Redactor } from './log-redact.ts';
 export type Event =
   | 'start'
   | 'ready'
-  | 'detach' // the service itself
+  | 'detach'
+  | 'drain'
+  | 'resume' // the service itself
   | 'launch'
   | 'assign'
   | 'picked'

@@ -8,6 +8,8 @@ import type { Denial, Job, Plan, Policy, Profile, Runner, World } from './model.
 
 type Candidate = { readonly job: Job; readonly key: string; readonly profiles: readonly Profile[] };
 
+const standStill = { draining: 'it finishes what runs and starts nothing', ending: 'it stops everything of its own' };
+
 /** Counts that grow while a plan is made, so that machines planned earlier in the same tick count too. */
 type Books = {
   readonly ids: Set<string>;
@@ -77,7 +79,7 @@ function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, poli
     return [];
   };
   if (unmatched !== undefined) return deny('unmatched', unmatched);
-  if (policy.draining) return deny('draining', 'the controller is draining: it finishes what runs and starts nothing');
+  if (policy.mode !== 'serving') return deny('draining', `the controller is ${policy.mode}: ${standStill[policy.mode]}`);
   const backOff = world.backOffs.get(key);
   if (backOff !== undefined && backOff.until > now) {
     const seconds = Math.ceil((backOff.until - now) / 1000);

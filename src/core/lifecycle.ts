@@ -78,6 +78,7 @@ function dueStepOf(facts: Facts, attempts: number): Action | undefined {
   }
   if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
   if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
+  if (facts.policy.mode === 'ending') return machine?.state === 'running' ? stop(facts, 'operator') : finalize(runner, 'operator');
   if (machine?.state === 'running') {
     // Handed over, but not on the record: the launch is gone through once more, so that the clocks have a fact to start from.
     return runner.assignedAt === undefined ? { kind: 'launch', id: runner.id, runner } : stepOfAssigned(facts, runner.assignedAt);

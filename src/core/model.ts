@@ -176,6 +176,9 @@ export type World = {
   readonly lastSlot: number;
 };
 
+/** `draining`: finish what runs, start nothing. `ending`: stop and remove everything of ours, too. */
+export type Mode = 'serving' | 'draining' | 'ending';
+
 /** What plan decides by; comes from the configuration and the operator. */
 export type Policy = {
   readonly controllerId: string;
@@ -186,8 +189,7 @@ export type Policy = {
   readonly profiles: readonly Profile[];
   /** How many slots the address pool has. */
   readonly slots: number;
-  /** True: finish what runs, start nothing. */
-  readonly draining: boolean;
+  readonly mode: Mode;
   /** How long a machine may outlive its job in the forge's list. */
   readonly goneGraceMs: number;
 };

@@ -9,7 +9,7 @@ import type { Action, Job, Machine, Plan, Policy, World } from './model.ts';
 /** What to do now, and for every waiting job that is not started, why. Ends and sweeps come before launches. */
 export function plan(world: World, policy: Policy, now: number): Plan {
   const admissions = admissionsOf(world, policy, now);
-  const actions = [...stepsOf(world, policy, now), ...machineSweepsOf(world, now), ...registrationSweepsOf(world, policy, now)];
+  const actions = [...stepsOf(world, policy, now), ...machineSweepsOf(world, policy, now), ...registrationSweepsOf(world, policy, now)];
   return { actions: [...actions, ...admissions.actions].filter((action) => !world.inFlight.has(action.id)), denials: admissions.denials };
 }
 
@@ -36,12 +36,13 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
 
 /**
  * Machines with our mark that no record speaks of. One that was given a job may be at work although its record is lost (I9): it goes only
- * when every forge was asked and none says that it reports; the unit's own RuntimeMaxSec bounds it all the same.
+ * when every forge was asked and none says that it reports, or when an operator ends everything; the unit's own RuntimeMaxSec bounds it
+ * all the same.
  */
-function machineSweepsOf(world: World, now: number): Action[] {
+function machineSweepsOf(world: World, policy: Policy, now: number): Action[] {
   if (world.machines.state !== 'known') return [];
   const recorded = new Set(world.runners.map((runner) => runner.machine));
-  const idle = idleEverywhereOf(world);
+  const idle = policy.mode === 'ending' ? () => true : idleEverywhereOf(world);
   return world.machines.value
     .filter(
       ({ id, state }) =>
@@ -62,14 +63,21 @@ function idleEverywhereOf(world: World): (id: string) => boolean {
   return (id) => !reporting.has(id);
 }
 
-/** Registrations with our mark that no record speaks of, but for those at work; one whose record has no credentials yet belongs to a launch that will look itself. */
+/**
+ * Registrations with our mark that no record speaks of, but for those at work; one whose record has no credentials yet belongs to a launch
+ * that will look itself. A forge calls a runner active for a while after its machine is gone: whoever ends everything does not wait for that.
+ */
 function registrationSweepsOf(world: World, policy: Policy, now: number): Action[] {
   const byId = new Map(world.runners.map((runner) => [runner.id, runner]));
+  const machines =
+    policy.mode === 'ending' && world.machines.state === 'known' ? new Set(world.machines.value.map(({ id }) => id)) : undefined;
+  const gone = (name: string): boolean => machines?.has(name) === false;
   const actions: Action[] = [];
   for (const [forge, reading] of world.registrations) {
     if (reading.state !== 'known') continue;
     for (const registration of reading.value) {
-      if (!isOurRegistration(registration, policy) || registration.status === 'active' || world.inFlight.has(registration.name)) continue;
+      const atWork = registration.status === 'active' && !gone(registration.name);
+      if (!isOurRegistration(registration, policy) || atWork || world.inFlight.has(registration.name)) continue;
       const owner = byId.get(registration.name);
       if (owner !== undefined && owner.forge === forge && (owner.credentials === undefined || owner.credentials.id === registration.id))
         continue;

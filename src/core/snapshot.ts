@@ -56,6 +56,8 @@ export type Snapshot = {
   /** How long the last tick took to observe and plan. */
   readonly tickMs?: number;
   readonly draining: boolean;
+  /** Who asked to start nothing more, when, and how many machines and records are still to go. */
+  readonly drain?: { readonly by: string; readonly since: number; readonly left: number };
   readonly host: {
     readonly error?: { readonly code: string; readonly message: string; readonly since: number };
     readonly machines: number;

@@ -26,6 +26,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number)
     ticks: snapshot.ticks,
     tick_ms: snapshot.tickMs ?? null,
     draining: snapshot.draining,
+    drain: snapshot.drain === undefined ? null : { ...snapshot.drain, since: iso(snapshot.drain.since) },
     max_concurrent: settings.maxConcurrent,
     poll_interval_seconds: settings.pollIntervalMs / 1000,
     job_timeout_seconds: settings.jobTimeoutMs / 1000,

@@ -54,6 +54,8 @@ export const statusSchema = z.object({
   ticks: z.number(),
   tick_ms: z.number().nullable(),
   draining: z.boolean(),
+  /** How many machines and records are still to go until it ends. */
+  drain: z.object({ by: z.string(), since: time, left: z.number() }).nullable(),
   max_concurrent: z.number(),
   poll_interval_seconds: z.number(),
   job_timeout_seconds: z.number(),

@@ -2,7 +2,7 @@
 // came to. All of it can be lost without losing a job.
 
 import type { Clock } from '../clock.ts';
-import type { Absence, Action, Denial, ForgeName, Policy, Runner, RunnerId, World } from '../core/model.ts';
+import type { Absence, Action, Denial, ForgeName, Mode, Policy, Runner, RunnerId, World } from '../core/model.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Driver } from '../driver/driver.ts';
 import { isControllerError } from '../errors.ts';
@@ -23,7 +23,9 @@ export type ReconcilerOptions = {
   readonly store: Store;
   readonly records: readonly Runner[];
   readonly quarantined: readonly string[];
-  readonly policy: Omit<Policy, 'draining'>;
+  readonly policy: Omit<Policy, 'mode'>;
+  /** How it begins; `serving` unless said otherwise. */
+  readonly mode?: Mode;
   readonly clock: Clock;
   readonly log: Log;
   /** 0..1, spreads retries. */
@@ -55,7 +57,8 @@ export type Loop = {
   absences: Map<RunnerId, Absence & { readonly poll: number }>;
   hostError: Snapshot['host']['error'];
   lastSlot: number;
-  draining: boolean;
+  mode: Mode;
+  drain: { readonly by: string; readonly since: number } | undefined;
   maintenance: boolean;
   ticks: number;
   tickAt: number | undefined;
@@ -96,7 +99,8 @@ export function createLoop(options: ReconcilerOptions): Loop {
     absences: new Map(),
     hostError: undefined,
     lastSlot: -1,
-    draining: false,
+    mode: options.mode ?? 'serving',
+    drain: undefined,
     maintenance: true,
     ticks: 0,
     tickAt: undefined,
@@ -106,7 +110,7 @@ export function createLoop(options: ReconcilerOptions): Loop {
 }
 
 export function policyOf(loop: Loop): Policy {
-  return { ...loop.options.policy, draining: loop.draining };
+  return { ...loop.options.policy, mode: loop.mode };
 }
 
 export function wake(loop: Loop): void {

@@ -9,8 +9,8 @@ import { snapshotOf } from './view.ts';
 export type { ReconcilerOptions } from './loop.ts';
 
 export type Reconciler = {
-  /** Ticks until the signal aborts, then waits (bounded) for the actions under way. Rejects on a bug. */
-  run(signal: AbortSignal): Promise<void>;
+  /** Ticks until the signal aborts, then waits (bounded) for the actions under way; or until a drain is through. Rejects on a bug. */
+  run(signal: AbortSignal): Promise<'stopped' | 'drained'>;
   /** One tick; the actions it starts go on after it resolves. */
   tick(): Promise<void>;
   /** Resolves when no action is under way. */
@@ -19,7 +19,8 @@ export type Reconciler = {
   wake(poll?: boolean): void;
   /** At the next tick: read registrations, audit artefacts, check forges. */
   maintain(): void;
-  drain(on: boolean): void;
+  /** Starts nothing more, and ends run() when nothing of ours is left; false: takes it back. `by` says who asked, for the log. */
+  drain(on: boolean, by: string): void;
   snapshot(): Snapshot;
 };
 
@@ -41,15 +42,36 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       loop.maintenance = true;
       wake(loop);
     },
-    drain(on) {
-      loop.draining = on;
-      wake(loop);
-    },
+    drain: (on, by) => drain(loop, on, by),
     snapshot: () => snapshotOfLoop(loop),
   };
 }
 
-async function run(loop: Loop, signal: AbortSignal): Promise<void> {
+function drain(loop: Loop, on: boolean, by: string): void {
+  const { log, clock } = loop.options;
+  const mode = on ? 'draining' : 'serving';
+  // Whoever ends everything has said the last word.
+  if (loop.mode === mode || loop.mode === 'ending') return;
+  loop.mode = mode;
+  loop.drain = on ? { by, since: clock.now() } : undefined;
+  if (on) log.info('drain', { by, left: leftOf(loop) }, 'nothing more is started; the service ends when nothing of ours is left');
+  else log.info('resume', { by }, 'waiting jobs are started again');
+  wake(loop);
+}
+
+/** Machines and records of ours that are still there. */
+function leftOf(loop: Loop): number {
+  const machines = loop.world?.machines.state === 'known' ? loop.world.machines.value : [];
+  const ids = loop.hands.ledger.all().map(({ machine }) => machine);
+  return new Set([...ids, ...machines.map(({ id }) => id), ...loop.queue.ids()]).size;
+}
+
+/** Asked after a tick: whatever its plan began is under way or on record. */
+function isDrained(loop: Loop): boolean {
+  return loop.mode === 'draining' && loop.world?.machines.state === 'known' && leftOf(loop) === 0;
+}
+
+async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'drained'> {
   const { clock, driver } = loop.options;
   const unwatch = driver.watch(() => wake(loop));
   signal.addEventListener('abort', () => halt(loop));
@@ -58,6 +80,7 @@ async function run(loop: Loop, signal: AbortSignal): Promise<void> {
       loop.woken = false;
       loop.waker = new AbortController();
       await tick(loop);
+      if (isDrained(loop)) break;
       const restMs = Math.min(restCapMs, 4 * (loop.tickMs ?? 0));
       if (restMs > 0) await clock.sleep(restMs, loop.stop.signal);
       if (!loop.woken && !loop.stop.signal.aborted) await clock.sleep(nextLookMs(loop), loop.waker.signal);
@@ -70,12 +93,15 @@ async function run(loop: Loop, signal: AbortSignal): Promise<void> {
   const patience = new AbortController();
   await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
   patience.abort();
+  return signal.aborted ? 'stopped' : 'drained';
 }
 
 function snapshotOfLoop(loop: Loop): Snapshot {
   const { options, history, auditor, hands } = loop;
   return snapshotOf({
     ...loop,
+    draining: loop.mode !== 'serving',
+    drain: loop.drain === undefined ? undefined : { ...loop.drain, left: leftOf(loop) },
     hostError: loop.hostError ?? auditor.hostFault(),
     controllerId: options.policy.controllerId,
     version: options.version,

@@ -21,6 +21,7 @@ export type View = {
   readonly checks: ReadonlyMap<ForgeName, NonNullable<ForgeView['error']>>;
   readonly hostError: Snapshot['host']['error'];
   readonly draining: boolean;
+  readonly drain: Snapshot['drain'] | undefined;
   readonly ticks: number;
   readonly tickAt: number | undefined;
   readonly tickMs: number | undefined;
@@ -42,6 +43,7 @@ export function snapshotOf(view: View): Snapshot {
     startedAt,
     ticks,
     draining,
+    ...(view.drain === undefined ? {} : { drain: view.drain }),
     denials,
     ended: [...ended],
     leftovers,

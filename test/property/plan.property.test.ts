@@ -95,13 +95,13 @@ const policy = fc
     slots: fc.integer({ min: 1, max: 10 }),
     cap: fc.option(fc.integer({ min: 0, max: 3 })),
     perRepository: fc.option(fc.integer({ min: 1, max: 3 })),
-    draining: fc.boolean(),
+    mode: fc.constantFrom('serving' as const, 'draining' as const),
   })
-  .map(({ maxConcurrent, slots, cap, perRepository, draining }): Policy =>
+  .map(({ maxConcurrent, slots, cap, perRepository, mode }): Policy =>
     aPolicy({
       maxConcurrent,
       slots,
-      draining,
+      mode,
       profiles: [
         aProfile({ name: 'small', ...(cap === null ? {} : { max: cap }) }),
         aProfile({ name: 'big', labels: ['debian', 'x64', 'kvm'] }),

@@ -24,7 +24,7 @@ export function aPolicy(over: Partial<Policy> = {}): Policy {
     maxConcurrent: 7,
     profiles: [aProfile()],
     slots: 100,
-    draining: false,
+    mode: 'serving',
     goneGraceMs: 5_000,
     ...over,
   };

@@ -71,7 +71,7 @@ export type Rig = {
   restart(): void;
 };
 
-export function createRig(over: Partial<Omit<Policy, 'draining'>> = {}, driverOptions: Partial<FakeDriverOptions> = {}): Rig {
+export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOptions: Partial<FakeDriverOptions> = {}): Rig {
   const clock = createTestClock();
   const forge = createFakeForge();
   const driver = createFakeDriver({ clock, ...driverOptions });

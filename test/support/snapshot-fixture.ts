@@ -57,6 +57,7 @@ const job = { id: 41, handle, attempt: 1, repositoryId: 9, name: 'build', labels
 export const busy: Snapshot = {
   ...quiet,
   draining: true,
+  drain: { by: 'signal SIGUSR1', since: now - 5_000, left: 2 },
   host: { machines: 1 },
   runners: [
     {

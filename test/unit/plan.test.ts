@@ -93,7 +93,7 @@ describe('denials', () => {
       reason: 'unmatched',
       sentence: 'label `gpu` is in no profile; nearest is `default`',
     });
-    expect(denialOf(aWorld(waitingFor(aJob(1))), { draining: true })).toMatchObject({ reason: 'draining' });
+    expect(denialOf(aWorld(waitingFor(aJob(1))), { mode: 'draining' })).toMatchObject({ reason: 'draining' });
     expect(denialOf(aWorld(waitingFor(aJob(1))), { maxConcurrent: 0 })).toMatchObject({ reason: 'capacity', position: 1 });
     expect(denialOf(aWorld(waitingFor(aJob(1))), { profiles: [aProfile({ max: 0 })] })).toMatchObject({ reason: 'profile-capacity' });
     expect(denialOf(aWorld({ ...waitingFor(aJob(1)), machines: unknown }))).toMatchObject({ reason: 'host-unknown' });

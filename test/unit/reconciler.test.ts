@@ -379,12 +379,12 @@ describe('fairness and drain', () => {
     const rig = createRig();
     const job = rig.forge.queue(1);
     await rig.step();
-    rig.reconciler.drain(true);
+    rig.reconciler.drain(true, 'somebody');
     rig.forge.queue(2);
     await runToEnd(rig, job.handle);
     expectNothingLeft(rig);
     expect(rig.reconciler.snapshot().denials).toMatchObject([{ reason: 'draining' }]);
-    rig.reconciler.drain(false);
+    rig.reconciler.drain(false, 'somebody');
     await rig.step();
     expect(only(rig).assignment?.handle).toBe('handle-2');
   });
