@@ -170,6 +170,7 @@ function admit(candidate: Candidate, books: Books, policy: Policy, now: number):
     machine: id,
     slot,
     createdAt: now,
+    timeouts: profile.timeouts,
   };
 }
 

@@ -86,11 +86,11 @@ function dueStepOf(facts: Facts, attempts: number): Action | undefined {
   return stepOfLaunching(facts, attempts);
 }
 
-/** The profile a runner was made with; one that has left the configuration keeps the clocks of the first profile. */
-export function profileOf(runner: Pick<Runner, 'profile'>, policy: Policy): Profile {
+/** The profile a runner was made for, with the clocks it was made with. For one that has left the configuration the first stands in. */
+export function profileOf(runner: Pick<Runner, 'profile' | 'timeouts'>, policy: Policy): Profile {
   const profile = policy.profiles.find((each) => each.name === runner.profile) ?? policy.profiles[0];
   if (profile === undefined) throw new Error('a policy without profiles: the configuration must refuse it');
-  return profile;
+  return runner.timeouts === undefined ? profile : { ...profile, timeouts: runner.timeouts };
 }
 
 function finalize(runner: Runner, reason: EndReason): Action {
@@ -111,9 +111,11 @@ function stepOfStopping(facts: Facts, stopping: NonNullable<Runner['stop']>): Ac
 
 /** Not assigned yet: nothing of the job is inside, so the machine can simply be taken away. */
 function stepOfLaunching(facts: Facts, attempts: number): Action {
-  const { runner, job, absence, profile, now } = facts;
+  const { runner, machine, job, absence, profile, policy, now } = facts;
   const gone = job.state === 'absent' && (absence?.polls ?? 0) >= pollsUntilGone;
   if (gone || job.state === 'running') return finalize(runner, 'job-gone');
+  // No other profile's machine may be made in its place: the job goes back and is matched anew.
+  if (machine === undefined && !policy.profiles.some(({ name }) => name === runner.profile)) return finalize(runner, 'start-failed');
   if (now - runner.createdAt > profile.timeouts.startMs) return finalize(runner, attempts > 0 ? 'start-failed' : 'start-timeout');
   return { kind: 'launch', id: runner.id, runner };
 }

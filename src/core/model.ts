@@ -46,6 +46,8 @@ export type Runner = {
   /** Number of the subnet, uid range and interface that the machine holds. */
   readonly slot: number;
   readonly createdAt: number;
+  /** The clocks it was made with: a configuration that changes meanwhile neither shortens nor lengthens them. Absent on older records. */
+  readonly timeouts?: Timeouts;
   readonly credentials?: Credentials;
   readonly assignedAt?: number;
   /** When the forge was first seen to say that the job runs. */

@@ -26,6 +26,7 @@ const record = z.object({
     machine: z.string(),
     slot: z.int().min(0),
     createdAt: z.number(),
+    timeouts: z.object({ startMs: z.number(), pickMs: z.number(), jobMs: z.number(), stopMs: z.number() }).exactOptional(),
     credentials: z.object({ id: z.int(), uuid: z.string(), token: z.string() }).exactOptional(),
     assignedAt: z.number().exactOptional(),
     pickedAt: z.number().exactOptional(),

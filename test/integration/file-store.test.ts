@@ -15,6 +15,7 @@ afterEach(() => rm(stateDir, { recursive: true, force: true }));
 
 const opened = (controllerId = 'test') => openFileStore({ stateDir, controllerId });
 const full = aRunner(aJob(1), {
+  timeouts: { startMs: 1, pickMs: 2, jobMs: 3, stopMs: 4 },
   credentials: { id: 3, uuid: 'u', token: 'secret' },
   assignedAt: 2,
   pickedAt: 3,
