@@ -1,8 +1,10 @@
-// Promises `npm run simulate`: --seed N [--trace] replays one run; --seeds N (default 2000) [--from N] or --minutes M searches. Exit 1 when a
-// run breaks a promise, with the seed that shows it.
+// Promises `npm run simulate`: --seed N [--trace] replays one run; --seeds N (default 2000) [--from N], with --budget S no longer than S
+// seconds once --floor N seeds were run, or --minutes M searches on all processors. Exit 1 when a run breaks a promise.
 
 import { parseArgs } from 'node:util';
-import { simulate, type Verdict } from './simulate.ts';
+import { searchSeeds } from './crew.ts';
+import { figuresOf, linesOf, type Figures } from './figures.ts';
+import { simulate } from './simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,36 +13,25 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     from: { type: 'string' },
     minutes: { type: 'string' },
+    budget: { type: 'string' },
+    floor: { type: 'string' },
   },
 });
 
-function wrongsOf(verdict: Verdict): string[] {
-  return [
-    ...verdict.lost.map((each) => `lost: ${each}`),
-    ...verdict.wronglyStopped.map((each) => `wrongly stopped: ${each}`),
-    ...verdict.leftOver.map((each) => `left over: ${each}`),
-    ...verdict.broken,
-  ];
+function search(): Promise<Figures> {
+  const from = Number(values.from ?? 1);
+  if (values.minutes !== undefined) {
+    return searchSeeds({ from, seeds: Number.POSITIVE_INFINITY, budgetMs: Number(values.minutes) * 60_000, floor: 0 });
+  }
+  const budgetMs = Number(values.budget ?? Number.POSITIVE_INFINITY) * 1_000;
+  return searchSeeds({ from, seeds: Number(values.seeds ?? 2_000), budgetMs, floor: Number(values.floor ?? 0) });
 }
 
-let failed = 0;
-if (values.seed !== undefined) {
-  const verdict = await simulate(Number(values.seed), values.trace === true ? (line) => console.log(line) : undefined);
-  console.log(JSON.stringify({ ...verdict, faults: Object.fromEntries(verdict.faults) }, null, 1));
-  failed = wrongsOf(verdict).length;
-} else {
-  const from = Number(values.from ?? 1);
-  const until = values.minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + Number(values.minutes) * 60_000;
-  const seeds = values.minutes === undefined ? Number(values.seeds ?? 2_000) : Number.POSITIVE_INFINITY;
-  let runs = 0;
-  for (let seed = from; seed < from + seeds && performance.now() < until && failed < 10; seed += 1) {
-    const verdict = await simulate(seed);
-    runs += 1;
-    const wrongs = wrongsOf(verdict);
-    if (wrongs.length === 0) continue;
-    failed += 1;
-    console.log(`seed ${seed}: ${wrongs.join('; ')}`);
-  }
-  console.log(`${runs} seeds, ${failed} broke a promise`);
+async function replay(seed: number): Promise<Figures> {
+  return figuresOf(await simulate(seed, values.trace === true ? (line) => console.log(line) : undefined));
 }
-process.exitCode = failed > 0 ? 1 : 0;
+
+const startedAt = performance.now();
+const figures = await (values.seed === undefined ? search() : replay(Number(values.seed)));
+for (const line of linesOf(figures, Math.round((performance.now() - startedAt) / 1_000))) console.log(line);
+process.exitCode = figures.failures.length > 0 ? 1 : 0;

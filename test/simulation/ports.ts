@@ -7,6 +7,7 @@ import { ControllerError, type ErrorCode } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Chance, Schedule } from './schedule.ts';
+import type { Tally } from './verdict.ts';
 import { foreignMachine, type SimWorld } from './world.ts';
 
 export type Weather = {
@@ -21,7 +22,6 @@ export type Weather = {
 };
 
 export type Incarnation = { alive: boolean };
-export type Tally = Map<string, number>;
 
 export type Surroundings = {
   readonly world: SimWorld;
@@ -29,7 +29,8 @@ export type Surroundings = {
   readonly chance: Chance;
   readonly weather: Weather;
   readonly tally: Tally;
-  readonly trace: (line: string) => void;
+  /** Undefined: nobody reads. */
+  readonly trace: ((line: string) => void) | undefined;
 };
 
 type Recorded = (what: string, id: string) => void;
@@ -50,7 +51,7 @@ function createCall({ schedule, chance, weather, tally, trace }: Surroundings, s
           if (result !== undefined && !lost) return resolve(result.value);
           const kind = `${verb.split(' ')[0]} ${lost ? 'reply lost' : 'failed'}`;
           tally.set(kind, (tally.get(kind) ?? 0) + 1);
-          trace(`  ${verb}: ${lost ? 'reply lost' : 'failed'}`);
+          trace?.(`  ${verb}: ${lost ? 'reply lost' : 'failed'}`);
           reject(new ControllerError(code, `${verb} failed`));
         });
       });
@@ -164,7 +165,7 @@ function createStore({ world, weather }: Surroundings, call: Call): Store {
   const disk = <T>(verb: string, effect: () => T): Promise<T> => call(verb, 'STORE_FAILED', effect, () => weather.diskFull);
   return {
     load: () => Promise.resolve({ runners: [...world.records.values()], quarantined: [] }),
-    put: (runner) => disk(`put ${runner.id}`, () => void world.records.set(runner.id, structuredClone(runner))),
+    put: (runner) => disk(`put ${runner.id}`, () => void world.records.set(runner.id, runner)),
     delete: (id) =>
       disk(`delete ${id}`, () => {
         if (!world.records.has(id)) return;

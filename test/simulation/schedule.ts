@@ -37,14 +37,15 @@ export function createChance(seed: number): Chance {
 export type Schedule = {
   now(): number;
   /** Something happens in `ms`. */
-  after(ms: number, happen: () => void): void;
+  after(ms: number, happen: () => void): Happening;
   /** A clock whose sleepers are forgotten when `alive` turns false, as a killed process forgets them. */
   clockFor(alive: () => boolean): Clock;
   /** Lets events happen, in order, until `done` or until the time is over; true when done. */
   run(untilMs: number, done: () => boolean): Promise<boolean>;
 };
 
-type Happening = { readonly at: number; readonly order: number; readonly happen: () => void };
+/** One event; `cancelled`: it will not happen. */
+export type Happening = { readonly at: number; readonly order: number; readonly happen: () => void; cancelled: boolean };
 
 export function createSchedule(): Schedule {
   const heap: Happening[] = [];
@@ -85,7 +86,11 @@ export function createSchedule(): Schedule {
     return top;
   }
 
-  const after = (ms: number, happen: () => void): void => push({ at: now + Math.max(0, ms), order: order++, happen });
+  function after(ms: number, happen: () => void): Happening {
+    const happening = { at: now + Math.max(0, ms), order: order++, happen, cancelled: false };
+    push(happening);
+    return happening;
+  }
 
   return {
     now: () => now,
@@ -95,8 +100,16 @@ export function createSchedule(): Schedule {
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           if (signal?.aborted === true) return resolve();
-          after(ms, () => alive() && resolve());
-          signal?.addEventListener('abort', () => resolve(), { once: true });
+          const sleeper = after(ms, () => {
+            if (!alive()) return;
+            signal?.removeEventListener('abort', interrupt);
+            resolve();
+          });
+          function interrupt(): void {
+            sleeper.cancelled = true;
+            resolve();
+          }
+          signal?.addEventListener('abort', interrupt, { once: true });
         }),
     }),
     async run(untilMs, done) {
@@ -108,10 +121,11 @@ export function createSchedule(): Schedule {
           now = untilMs;
           return done();
         }
+        if (next.cancelled) continue;
         now = next.at;
         next.happen();
-        // All that follows from it without waiting for the world happens now.
-        await new Promise((resolve) => setImmediate(resolve));
+        // All that follows from it without waiting for the world happens now: a tick's turn comes when no microtask is left.
+        await new Promise((resolve) => process.nextTick(resolve));
       }
       return true;
     },

@@ -4,31 +4,18 @@
 import type { Log } from '../../src/log.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
 import { aPolicy, aProfile } from '../support/build.ts';
-import { createPorts, type Incarnation, type Surroundings, type Tally, type Weather } from './ports.ts';
+import { createPorts, type Incarnation, type Surroundings, type Weather } from './ports.ts';
 import { createChance, createSchedule, type Chance, type Schedule } from './schedule.ts';
+import type { Tally, Verdict } from './verdict.ts';
 import { createWorld, foreignMachine, type SimJob, type SimWorld } from './world.ts';
 
-export type Verdict = {
-  readonly seed: number;
-  readonly ticks: number;
-  readonly crashes: number;
-  readonly faults: Tally;
-  readonly jobs: number;
-  /** Jobs without an end although every fault had stopped long before. */
-  readonly lost: readonly string[];
-  readonly wronglyStopped: readonly string[];
-  readonly leftOver: readonly string[];
-  /** Invariants seen broken. */
-  readonly broken: readonly string[];
-};
-
-const stormMs = 240_000;
+const stormMs = 120_000;
 /** Longest honest way to a clean world: the last back-off, a job clock, its stop and retries at their cap. */
 const calmMs = 1_500_000;
 const jobClockMs = 120_000;
 const maxConcurrent = 4;
 
-export async function simulate(seed: number, trace: (line: string) => void = () => {}): Promise<Verdict> {
+export async function simulate(seed: number, trace?: (line: string) => void): Promise<Verdict> {
   const chance = createChance(seed);
   const schedule = createSchedule();
   const world = createWorld(schedule, chance, { jobClockMs, maxConcurrent });
@@ -40,7 +27,7 @@ export async function simulate(seed: number, trace: (line: string) => void = () 
   };
   const tally: Tally = new Map();
   const startedAt = schedule.now();
-  const told = (line: string): void => trace(`${String(schedule.now() - startedAt).padStart(8)} ${line}`);
+  const told = trace === undefined ? undefined : (line: string): void => trace(`${String(schedule.now() - startedAt).padStart(8)} ${line}`);
   const surroundings: Surroundings = { world, schedule, chance, weather, tally, trace: told };
   plantForeign(world, schedule.now());
   const controller = createController(surroundings);
@@ -48,7 +35,7 @@ export async function simulate(seed: number, trace: (line: string) => void = () 
   stir(surroundings, controller);
   await schedule.run(startedAt + stormMs, () => controller.bug() !== undefined);
   calm(weather, controller);
-  told('the storm is over');
+  told?.('the storm is over');
   await schedule.run(
     startedAt + stormMs + calmMs,
     () => controller.bug() !== undefined || (isClean(world) && jobsOpen(world).length === 0),
@@ -61,6 +48,7 @@ export async function simulate(seed: number, trace: (line: string) => void = () 
     faults: tally,
     jobs: world.jobs.size,
     lost: jobsOpen(world),
+    doubled: world.faults.doubled,
     wronglyStopped: world.faults.wronglyStopped,
     leftOver: leftOver(world),
     broken: bug === undefined ? world.faults.broken : [...world.faults.broken, `the process died: ${bug}`],
@@ -157,7 +145,7 @@ function createController(surroundings: Surroundings): Controller {
         maxActions: 8,
       });
       current = () => reconciler.snapshot().ticks;
-      trace('the controller starts');
+      trace?.('the controller starts');
       reconciler.run(new AbortController().signal).catch((error: unknown) => {
         bug = error instanceof Error ? error.stack : String(error);
       });
@@ -173,7 +161,7 @@ function createController(surroundings: Surroundings): Controller {
       self.alive = false;
       crashes += 1;
       ticksBefore += current?.() ?? 0;
-      trace('the controller is killed');
+      trace?.('the controller is killed');
     },
     ticks: () => ticksBefore + (self.alive ? (current?.() ?? 0) : 0),
     crashes: () => crashes,
@@ -188,7 +176,8 @@ function policy() {
   return { ...aPolicy({ maxConcurrent, profiles, slots: 6 }) };
 }
 
-function logTo(trace: (line: string) => void): Log {
+function logTo(trace: ((line: string) => void) | undefined): Log {
+  if (trace === undefined) return { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, conceal: () => {} };
   const at =
     (level: string) =>
     (event: string, facts: Readonly<Record<string, unknown>> = {}, message = ''): void => {
@@ -205,7 +194,7 @@ function stir(surroundings: Surroundings, controller: Controller): void {
     for (let n = 0; n < count; n += 1) {
       schedule.after(chance.between(0, stormMs - 10_000), () => {
         if (what !== 'queue') tally.set(what, (tally.get(what) ?? 0) + 1);
-        trace(what);
+        trace?.(what);
         happen();
       });
     }

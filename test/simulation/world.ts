@@ -28,7 +28,7 @@ export type SimMachine = {
 
 export type SimRegistration = Registration & { readonly token: string; active: boolean; task: string | undefined };
 
-export type Faults = { readonly wronglyStopped: string[]; readonly broken: string[] };
+export type Faults = { readonly doubled: string[]; readonly wronglyStopped: string[]; readonly broken: string[] };
 
 export type SimWorld = {
   readonly jobs: Map<string, SimJob>;
@@ -72,7 +72,7 @@ export function createWorld(
   const registrations = new Map<number, SimRegistration>();
   const machines = new Map<string, SimMachine>();
   const records = new Map<string, Runner>();
-  const faults: Faults = { wronglyStopped: [], broken: [] };
+  const faults: Faults = { doubled: [], wronglyStopped: [], broken: [] };
   let jobIds = 0;
   let registrationIds = 0;
 
@@ -233,6 +233,7 @@ export function createWorld(
       schedule.after(2_000, () => fetchLoop(machine));
       return;
     }
+    if (job.registration !== undefined) faults.doubled.push(job.job.handle);
     job.state = 'running';
     job.registration = registration.id;
     job.pickedAt = schedule.now();
