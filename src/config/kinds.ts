@@ -98,6 +98,8 @@ export const webAddress: Kind<string> = {
   parse(value) {
     if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
     const url = new URL(value);
+    // It travels to each machine in one piece with the labels (PIPE_BUF).
+    if (url.href.length > 1_000) return { message: 'is longer than 1000 characters' };
     if (url.username !== '' || url.password !== '')
       return { message: 'carries a user name or password (not shown)', remedy: 'write the address alone and put the token into tokenFile' };
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return { message: `is ${describe(value)}, which is neither http nor https` };

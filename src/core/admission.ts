@@ -61,7 +61,8 @@ type Match = { readonly profiles: readonly Profile[]; readonly unmatched?: strin
 function matcherOf(profiles: readonly Profile[]): (job: Job) => Match {
   const known = new Map<string, Match>();
   return (job) => {
-    const signature = job.labels.join('\n');
+    // Whoever writes a workflow may put anything into a label, a line break too: two lists must never look like one.
+    const signature = JSON.stringify(job.labels);
     let match = known.get(signature);
     if (match === undefined) {
       const serving = profiles.filter((profile) => serves(profile, job));

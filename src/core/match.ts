@@ -9,6 +9,13 @@ export function labelNameOf(label: string): string {
   return (colon < 0 ? label : label.slice(0, colon)).trim();
 }
 
+/** What the labels of one job may take, a line each: an assignment has 4096 bytes (PIPE_BUF) for everything. */
+export const labelBytes = 2_048;
+/** Stands for those labels of a job that are beyond this or unreadable. It has a comma, which the label of a profile cannot have. */
+export const leftOutLabel = '(the rest was too long or unreadable, and was left out)';
+/** How many missing labels a sentence names. */
+const labelsNamed = 5;
+
 /** True when a runner with the profile's labels would be given the job. */
 export function serves(profile: Pick<Profile, 'labels'>, job: Pick<Job, 'labels'>): boolean {
   return job.labels.length > 0 && job.labels.every((label) => profile.labels.includes(label));
@@ -23,9 +30,16 @@ export function unmatchedSentenceOf(job: Pick<Job, 'labels'>, profiles: readonly
   const nearest = ranked[0];
   if (nearest === undefined) return 'no profile is configured';
   const everywhere = nearest.missing.filter((label) => profiles.every((profile) => !profile.labels.includes(label)));
-  const named = (everywhere.length > 0 ? everywhere : nearest.missing).map((label) => `\`${label}\``).join(', ');
-  const plural = (everywhere.length > 0 ? everywhere : nearest.missing).length > 1;
-  if (everywhere.length > 0)
-    return `label${plural ? 's' : ''} ${named} ${plural ? 'are' : 'is'} in no profile; nearest is \`${nearest.profile.name}\``;
-  return `no profile has all of its labels; nearest is \`${nearest.profile.name}\`, which lacks ${named}`;
+  if (everywhere.length === 0)
+    return `no profile has all of its labels; nearest is \`${nearest.profile.name}\`, which lacks ${named(nearest.missing)}`;
+  if (everywhere.includes(leftOutLabel))
+    return `its labels are unreadable or take more than ${labelBytes} bytes together, which is more than a runner can be told`;
+  const [noun, verb] = everywhere.length > 1 ? ['labels', 'are'] : ['label', 'is'];
+  return `${noun} ${named(everywhere)} ${verb} in no profile; nearest is \`${nearest.profile.name}\``;
+}
+
+function named(labels: readonly string[]): string {
+  const shown = labels.slice(0, labelsNamed).map((label) => `\`${label.length > 100 ? `${label.slice(0, 100)}...` : label}\``);
+  const rest = labels.length - shown.length;
+  return shown.join(', ') + (rest === 0 ? '' : ` and ${rest} more`);
 }

@@ -1,12 +1,12 @@
 // Promises what the Forgejo adapter changes: a registration is asked for once, believed when read back, and taken back otherwise.
 
 import { expect, test } from 'vitest';
-import { forgejoUnderTest, refusalFrom, runnerRow, wholeTextOf } from '../support/forgejo-under-test.ts';
+import { forgejoUnderTest, refusalFrom, runnerRow, uuidOf, wholeTextOf } from '../support/forgejo-under-test.ts';
 import type { Script, Scripted } from '../support/scripted-server.ts';
 
 const runners = '/api/v1/repos/acme/demo/actions/runners';
 const runnerToken = 'f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0';
-const created: Scripted = { status: 201, json: { id: 6, uuid: 'uuid-6', token: runnerToken } };
+const created: Scripted = { status: 201, json: { id: 6, uuid: uuidOf(6), token: runnerToken } };
 const gone: Scripted = { status: 404, json: { message: 'runner with ID 6: resource does not exist', url: '' } };
 
 /** Answers by method. */
@@ -16,7 +16,7 @@ function byMethod(answers: { readonly POST?: Scripted; readonly GET?: Scripted; 
 
 test('a registration is made once, ephemeral, with its name and mark, and read back', async () => {
   const { forge, server } = await forgejoUnderTest(byMethod({ POST: created, GET: { status: 200, json: runnerRow(6) } }));
-  await expect(forge.register('j6', 'ours')).resolves.toEqual({ id: 6, uuid: 'uuid-6', token: runnerToken });
+  await expect(forge.register('j6', 'ours')).resolves.toEqual({ id: 6, uuid: uuidOf(6), token: runnerToken });
   expect(server.asked()).toEqual([`POST ${runners}`, `GET ${runners}/6`]);
   expect(JSON.parse(server.heard[0]?.body ?? '')).toEqual({ name: 'j6', description: 'ours', ephemeral: true });
 });
@@ -26,7 +26,7 @@ test.each([
   ['does not say whether it is ephemeral', { ephemeral: null }, 'not ephemeral'],
   ['has another name', { name: 'j' }, 'another name'],
   ['has lost our mark', { description: '' }, 'another description'],
-  ['has another uuid', { uuid: 'uuid-7' }, 'another one'],
+  ['has another uuid', { uuid: uuidOf(7) }, 'another one'],
   ['has another id', { id: 7 }, 'another one'],
 ])('a new registration that %s when read back is deleted and refused', async (_, fields, words) => {
   const script = byMethod({ POST: created, GET: { status: 200, json: runnerRow(6, fields) }, DELETE: { status: 204 } });
@@ -98,7 +98,12 @@ test('a registration that Forgejo finds invalid is refused with its words', asyn
 test.each<[string, Scripted]>([
   ['cut JSON', { status: 201, text: `{"token":"${runnerToken}","uuid":` }],
   ['JSON of another shape', { status: 201, json: { token: runnerToken, uuid: 7 } }],
-  ['a token of two lines', { status: 201, json: { id: 6, uuid: 'u', token: `${runnerToken}\nx` } }],
+  ['a token of two lines', { status: 201, json: { id: 6, uuid: uuidOf(6), token: `${runnerToken}\nx` } }],
+  ['a token of 1 MB', { status: 201, json: { id: 6, uuid: uuidOf(6), token: runnerToken.repeat(25_000) } }],
+  ['no token', { status: 201, json: { id: 6, uuid: uuidOf(6), token: '' } }],
+  ['a uuid that is none', { status: 201, json: { id: 6, uuid: '--help', token: runnerToken } }],
+  ['a uuid of two lines', { status: 201, json: { id: 6, uuid: `${uuidOf(6)}\n--handle`, token: runnerToken } }],
+  ['an id that has lost digits', { status: 201, text: `{"id":1e400,"uuid":"${uuidOf(6)}","token":"${runnerToken}"}` }],
   ['bytes that are no HTTP', { kind: 'raw', text: `HTTP/1.1 201 Created\r\nbad header ${runnerToken}\r\n\r\n` }],
 ])('an unusable answer to a registration (%s) is refused without a word of it', async (_, reply) => {
   const { forge, lines } = await forgejoUnderTest(() => reply);

@@ -1,8 +1,9 @@
 // Promises what the Forgejo adapter reads: jobs, registrations and the check of a server, one promise per quirk of the API that it meets.
 
 import { expect, test } from 'vitest';
+import { leftOutLabel } from '../../src/core/match.ts';
 import type { Scope } from '../../src/core/model.ts';
-import { forgejoUnderTest, jobRow, refusalFrom, repository, runnerRow, secretToken } from '../support/forgejo-under-test.ts';
+import { forgejoUnderTest, jobRow, refusalFrom, repository, runnerRow, secretToken, uuidOf } from '../support/forgejo-under-test.ts';
 import type { Script } from '../support/scripted-server.ts';
 
 const jobsPath = '/api/v1/repos/acme/demo/actions/runners/jobs';
@@ -102,11 +103,33 @@ test.each([0, -1, 1.5, '1', null])('a job with the id %j is refused', async (id)
   await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ code: 'FORGE_INCOMPATIBLE', message: expect.stringContaining('1.id') });
 });
 
-test('one row of another shape makes the whole list unknown, and the error says where', async () => {
-  const { forge } = await forgejoUnderTest(answering([jobRow(2), jobRow(1, { runs_on: [5] })]));
+test('one row in which a field of the server has another shape makes the whole list unknown, and the error says where', async () => {
+  const { forge } = await forgejoUnderTest(answering([jobRow(2), jobRow(1, { task_id: '5' })]));
   const error = await refusalFrom(forge.jobs());
-  expect(error.message).toContain('1.runs_on.0');
+  expect(error.message).toContain('1.task_id');
   expect(error.details).toMatchObject({ method: 'GET', path: jobsPath, status: 200 });
+});
+
+test.each([
+  ['no label list', { runs_on: 'docker' }, [leftOutLabel]],
+  ['a label that is no text', { runs_on: ['docker', 5] }, ['docker', leftOutLabel]],
+  [
+    '10,000 labels',
+    { runs_on: Array.from({ length: 10_000 }, (_, index) => `label-number-${index}`) },
+    expect.arrayContaining([leftOutLabel]),
+  ],
+  ['a label of 1 MB', { runs_on: ['docker', 'x'.repeat(1_000_000)] }, ['docker', leftOutLabel]],
+  ['one label 10,000 times', { runs_on: Array.from({ length: 10_000 }, () => 'docker') }, ['docker']],
+  ['no name', { name: null }, ['docker']],
+  ['a name of 1 MB', { name: '\ud83d\ude00'.repeat(500_000) }, ['docker']],
+])('what the author of a workflow wrote cannot make the list of everybody unreadable: %s', async (_, fields, labels) => {
+  const { forge } = await forgejoUnderTest(answering([jobRow(2, fields), jobRow(1)]));
+  const jobs = await forge.jobs();
+  expect(jobs).toMatchObject([
+    { id: 1, labels: ['docker'] },
+    { id: 2, labels },
+  ]);
+  expect(JSON.stringify(jobs[1]).length).toBeLessThan(4_096);
 });
 
 test.each([{}, { jobs: [] }, 'null', 0, true])('a list that is %j is not taken for an empty one', async (json) => {
@@ -119,7 +142,7 @@ test('registrations are read in one go, since Forgejo sends all when no page is 
   const { forge, server } = await forgejoUnderTest(() => ({ status: 200, json: rows, headers: { 'x-total-count': '120' } }));
   const found = await forge.registrations();
   expect(found.map(({ id }) => id)).toEqual(rows.map((_, index) => index + 1));
-  expect(found[0]).toEqual({ id: 1, uuid: 'uuid-1', name: 'j1', description: 'ours', ephemeral: true, status: 'offline' });
+  expect(found[0]).toEqual({ id: 1, uuid: uuidOf(1), name: 'j1', description: 'ours', ephemeral: true, status: 'offline' });
   expect(server.asked()).toEqual(['GET /api/v1/repos/acme/demo/actions/runners']);
 });
 

@@ -15,7 +15,7 @@ import {
   versionOf,
 } from '../../src/forge/forgejo-wire.ts';
 import { retryAfterMsOf } from '../../src/forge/http-client.ts';
-import { forgejoUnderTest, jobRow, runnerRow, secretToken, wholeTextOf } from '../support/forgejo-under-test.ts';
+import { forgejoUnderTest, jobRow, runnerRow, secretToken, uuidOf, wholeTextOf } from '../support/forgejo-under-test.ts';
 import type { Scripted } from '../support/scripted-server.ts';
 
 /** A row with one field replaced by anything, or taken away. */
@@ -30,7 +30,7 @@ const anyJson = fc.oneof(
   fc.array(fc.oneof(fc.constant(runnerRow(3)), nearly(runnerRow(4))), { maxLength: 4 }),
   nearly(runnerRow(5)),
   fc.record({ version: fc.oneof(fc.string(), fc.constantFrom('16.0.1', '14.0.0', 'dev')) }),
-  nearly({ id: 1, uuid: 'u', token: 't' }),
+  nearly({ id: 1, uuid: uuidOf(1), token: 't' }),
   fc.record({ message: fc.oneof(fc.string(), fc.constant(secretToken)) }),
 );
 

@@ -111,8 +111,12 @@ export function jobRow(id: number, fields: Readonly<Record<string, unknown>> = {
   };
 }
 
+export function uuidOf(id: number): string {
+  return `00000000-0000-4000-9000-${String(id).padStart(12, '0')}`;
+}
+
 /** A row of the runners list. */
 export function runnerRow(id: number, fields: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   const mark = { name: `j${id}`, description: 'ours', ephemeral: true };
-  return { id, uuid: `uuid-${id}`, owner_id: 0, repo_id: 1, ...mark, status: 'offline', version: '', labels: null, ...fields };
+  return { id, uuid: uuidOf(id), owner_id: 0, repo_id: 1, ...mark, status: 'offline', version: '', labels: null, ...fields };
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { descriptionOf, isControllerId, isMachineId, isNamesake, isOurRegistration, jobKeyOf, runnerIdOf } from '../../src/core/naming.ts';
-import { labelNameOf, serves, unmatchedSentenceOf } from '../../src/core/match.ts';
+import { labelNameOf, leftOutLabel, serves, unmatchedSentenceOf } from '../../src/core/match.ts';
 import { nextSlot, slotCountOf, subnetOf, uidBaseOf } from '../../src/core/subnets.ts';
 import { aJob, aPolicy, aProfile, aRegistration } from '../support/build.ts';
 
@@ -89,6 +89,14 @@ describe('labels', () => {
     expect(unmatchedSentenceOf(aJob(1, { labels: ['debian', 'kvm'] }), profiles)).toBe(
       'no profile has all of its labels; nearest is `a`, which lacks `kvm`',
     );
+  });
+  test('a sentence stays short whatever a job asks for, and says when labels were left out', () => {
+    const labels = Array.from({ length: 50 }, (_, index) => `${index}-${'x'.repeat(500)}`);
+    const sentence = unmatchedSentenceOf(aJob(1, { labels }), [aProfile()]);
+    expect(sentence).toContain('and 45 more are in no profile');
+    expect(sentence.length).toBeLessThan(1_000);
+    expect(serves(aProfile(), aJob(1, { labels: ['debian', leftOutLabel] }))).toBe(false);
+    expect(unmatchedSentenceOf(aJob(1, { labels: ['debian', leftOutLabel] }), [aProfile()])).toContain('2048 bytes');
   });
 });
 

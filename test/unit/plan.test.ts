@@ -88,6 +88,19 @@ describe('admission', () => {
 const denialOf = (world: World, over = {}) => plan(world, aPolicy(over), 0).denials[0];
 
 describe('denials', () => {
+  test('a label with a line break in it neither passes for two labels nor spoils those of an honest job', () => {
+    const profiles = [aProfile({ labels: ['debian', 'x64'] })];
+    const [hostile, honest] = [aJob(1, { labels: ['debian\nx64'] }), aJob(2, { labels: ['debian', 'x64'] })];
+    for (const jobs of [
+      [hostile, honest],
+      [aJob(0, { labels: honest.labels }), hostile],
+    ]) {
+      const { actions, denials } = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles }), 0);
+      expect(launched(actions)).not.toContain(1);
+      expect(launched(actions)).toHaveLength(1);
+      expect(denials).toMatchObject([{ job: { id: 1 }, reason: 'unmatched' }]);
+    }
+  });
   test('every waiting job that is not started says why in a sentence', () => {
     expect(denialOf(aWorld(waitingFor(aJob(1, { labels: ['gpu'] }))))).toMatchObject({
       reason: 'unmatched',
