@@ -18,6 +18,7 @@ export type Event =
   | 'picked'
   | 'stop'
   | 'finalize'
+  | 'report'
   | 'sweep'
   | 'deny' // one runner's life
   | 'poll'

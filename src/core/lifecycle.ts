@@ -2,7 +2,21 @@
 // stopped only for its deadline, its cancel or an operator (I9), and nothing destructive rests on a failed read (I2).
 
 import { jobKeyOf } from './naming.ts';
-import type { Absence, Action, EndReason, Job, JobList, Machine, Policy, Profile, Reading, Runner, StopReason, World } from './model.ts';
+import type {
+  Absence,
+  Action,
+  EndReason,
+  Job,
+  JobList,
+  Machine,
+  MachineExit,
+  Policy,
+  Profile,
+  Reading,
+  Runner,
+  StopReason,
+  World,
+} from './model.ts';
 import type { Phase } from './snapshot.ts';
 
 /** How often a job must be missing from good polls before its machine is asked to end: one poll may have raced with the job's start. */
@@ -64,18 +78,14 @@ export function stepOf(
 ): Action | undefined {
   const retry = world.retries.get(runner.id);
   const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile: profileOf(runner, policy), policy, now };
-  const ending = world.endings.get(runner.id);
-  const step: Action | undefined =
-    ending === undefined ? dueStepOf(facts, retry?.attempts ?? 0) : { kind: 'finalize', id: runner.id, runner, ...ending };
+  const ending = world.endings.get(runner.id) ?? runner.ending;
+  const step = ending === undefined ? dueStepOf(facts, retry?.attempts ?? 0) : finalize(runner, ending.reason, ending.exit);
   return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
 }
 
 function dueStepOf(facts: Facts, attempts: number): Action | undefined {
   const { runner, machine } = facts;
-  if (machine?.state === 'exited') {
-    const exit = machine.exit === undefined ? {} : { exit: machine.exit };
-    return { kind: 'finalize', id: runner.id, runner, reason: endReasonOf(runner, machine), ...exit };
-  }
+  if (machine?.state === 'exited') return finalize(runner, endReasonOf(runner, machine), machine.exit);
   if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
   if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
   if (facts.policy.mode === 'ending') return machine?.state === 'running' ? stop(facts, 'operator') : finalize(runner, 'operator');
@@ -93,8 +103,8 @@ export function profileOf(runner: Pick<Runner, 'profile' | 'timeouts'>, policy: 
   return runner.timeouts === undefined ? profile : { ...profile, timeouts: runner.timeouts };
 }
 
-function finalize(runner: Runner, reason: EndReason): Action {
-  return { kind: 'finalize', id: runner.id, runner, reason };
+function finalize(runner: Runner, reason: EndReason, exit?: MachineExit): Action {
+  return { kind: 'finalize', id: runner.id, runner, reason, ...(exit === undefined ? {} : { exit }) };
 }
 
 function stop(facts: Facts, reason: StopReason): Action {
@@ -135,5 +145,7 @@ function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   const overdue = now - assignedAt > pickMs;
   if (job.state === 'waiting' && overdue) return stop(facts, 'unpicked');
   if (job.state !== 'running') return undefined;
-  return runner.missedAt !== undefined && overdue ? stop(facts, 'unpicked') : { kind: 'confirm', id: runner.id, runner };
+  return runner.missedAt !== undefined && overdue
+    ? stop(facts, 'unpicked')
+    : { kind: 'confirm', id: runner.id, runner, taskId: job.job.taskId };
 }

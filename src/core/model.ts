@@ -54,7 +54,11 @@ export type Runner = {
   readonly pickedAt?: number;
   /** When the forge said that the job runs while our runner was idle: somebody else took it. */
   readonly missedAt?: number;
+  /** The forge's number for the job's run by our runner: what a report about it must name. */
+  readonly taskId?: number;
   readonly stop?: { readonly reason: StopReason; readonly at: number };
+  /** How it ended, kept for as long as the forge may have to be told: the traces on the host go before. */
+  readonly ending?: Ending & { readonly at: number };
 };
 
 /** Why a runner was ended by us rather than by its job. */
@@ -62,7 +66,8 @@ export type StopReason =
   | 'start-timeout' // the machine did not come up in time
   | 'unpicked' // the machine waited, the job did not come (a concurrency group, or another runner took it)
   | 'job-timeout'
-  | 'job-gone' // the job left the forge's list: cancelled, or finished while the machine hangs on
+  | 'cancelled' // the forge ended the job while our runner was at it: it deletes the registration of a job that it ends
+  | 'job-gone' // the job left the forge's list before our runner had it
   | 'start-failed' // creating it failed too often
   | 'operator';
 
@@ -79,8 +84,19 @@ export type Registration = {
   readonly status: 'offline' | 'idle' | 'active';
 };
 
-/** How a machine ended, as systemd says it: SERVICE_RESULT, EXIT_CODE, EXIT_STATUS; `lost` = no exit record and no unit (host reboot). */
-export type MachineExit = { readonly result: string; readonly code: string; readonly status: string };
+/**
+ * How a machine ended, as systemd says it: SERVICE_RESULT, EXIT_CODE, EXIT_STATUS; `lost` = no exit record and no unit (host reboot). What it
+ * used is there when the kernel could tell.
+ */
+export type MachineExit = {
+  readonly result: string;
+  readonly code: string;
+  readonly status: string;
+  /** The most memory that all of it held at once. */
+  readonly memoryPeakBytes?: number;
+  /** Processes that the kernel killed for want of memory. */
+  readonly oomKills?: number;
+};
 
 /** What the host lists. `starting`: accepted; `idle`: waits for its assignment; `running`: was assigned; `exited`: ended, not yet removed. */
 export type Machine = {
@@ -200,10 +216,10 @@ export type Action =
   /** Make the record's world true: registered, machine up, credentials handed over. Also resumes a launch that was cut short. */
   | { readonly kind: 'launch'; readonly id: RunnerId; readonly runner: Runner }
   /** Ask whether it is our runner that took the job, and note the answer on the record. */
-  | { readonly kind: 'confirm'; readonly id: RunnerId; readonly runner: Runner }
+  | { readonly kind: 'confirm'; readonly id: RunnerId; readonly runner: Runner; readonly taskId: number }
   /** Note the reason on the record, then ask the machine to end (re-issued until it does). */
   | { readonly kind: 'stop'; readonly id: RunnerId; readonly runner: Runner; readonly reason: StopReason; readonly graceMs: number }
-  /** stop machine, remove machine, unregister, delete record. */
+  /** stop machine, remove machine, tell the forge of a job that nobody ended, unregister, delete record. */
   | { readonly kind: 'finalize'; readonly id: RunnerId; readonly runner: Runner; readonly reason: EndReason; readonly exit?: MachineExit }
   /** Remove a machine that has our mark and no record. */
   | { readonly kind: 'sweep-machine'; readonly id: MachineId }

@@ -1,7 +1,7 @@
 // Promises the one answer to "what is going on": a plain picture of the last tick that HTTP, the CLI and the log all read from. No secret
 // is in it: a runner's credentials are left out by type.
 
-import type { BackOff, Denial, ForgeName, Job, Machine, Runner, Scope } from './model.ts';
+import type { BackOff, Denial, ForgeName, Job, Machine, MachineExit, Runner, Scope } from './model.ts';
 
 /** Where a runner is in its life; derived from record, machine and job, never stored. */
 export type Phase = 'launching' | 'waiting-for-job' | 'busy' | 'stopping' | 'finalizing';
@@ -43,7 +43,7 @@ export type EndedView = {
   readonly endedAt: number;
   /** `finished` when the machine ended by itself after its job; else why we ended it, or how it died. */
   readonly reason: string;
-  readonly exit?: { readonly result: string; readonly code: string; readonly status: string };
+  readonly exit?: MachineExit;
 };
 
 export type Snapshot = {

@@ -40,6 +40,11 @@ export type Driver = {
   stop(id: MachineId, graceMs: number): Promise<void>;
   /** Afterwards no trace is left (checked again); absent = success. Kills what still runs. Rejects with what stayed. */
   remove(id: MachineId): Promise<void>;
+  /**
+   * The last lines that the machine wrote to its console, oldest first, without control characters; also of a machine that was removed.
+   * Where they cannot be had, one line in parentheses says why.
+   */
+  output(id: MachineId): Promise<readonly string[]>;
   /** Everything with our mark that exists on the host, live machines' parts included: the artefact audit. */
   artefacts(): Promise<readonly Leftover[]>;
   /** Calls back soon after a machine ended; carries no meaning but "look". Returns how to stop watching. */

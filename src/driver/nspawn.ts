@@ -9,6 +9,7 @@ import type { MachineId, Profile } from '../core/model.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
+import { consoleOf } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
 import { checkHost } from './host-check.ts';
@@ -166,6 +167,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),
     remove: (id) => onHost(`remove ${id}`, () => remove(id)),
+    output: async (id) => consoleOf(controllerId, id),
     artefacts: () => onHost('artefacts', artefacts),
     watch: (wake) => {
       mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });

@@ -5,6 +5,8 @@ import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/m
 
 export type ForgeVersion = { readonly major: number; readonly minor: number; readonly patch: number; readonly text: string };
 
+export type ReportOutcome = 'reported' | 'over' | 'foreign';
+
 /**
  * One scope of one server. Errors of every call: FORGE_UNREACHABLE (no whole answer; `details.cancelled` when the signal fired),
  * FORGE_THROTTLED (`details.retryAfterMs`), FORGE_UNAUTHORIZED (token file, token or `details.scope`), FORGE_INCOMPATIBLE (too old, moved,
@@ -31,6 +33,17 @@ export type Forge = {
    * may exist all the same, found by name and description (or by `details.registrationId`, when its deletion failed).
    */
   register(name: string, description: string, signal?: AbortSignal): Promise<Credentials>;
+  /**
+   * Does the forge know this registration? False also while the whole scope is out of sight (repository gone, Actions off), so this is for
+   * cleaning up alone; `registration` tells the two apart at the price of a second question.
+   */
+  registered(id: number, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Ends a task as failed, with the credentials of the runner that has it, because that runner no longer can: `lines` (each without a line
+   * break) are added to the job's log. Forgejo deletes the registration with it. `over`: the task or the registration had ended before;
+   * `foreign`: the task is another runner's. Safe twice.
+   */
+  reportFailure(credentials: Credentials, taskId: number, lines: readonly string[], signal?: AbortSignal): Promise<ReportOutcome>;
   /** Afterwards the registration does not exist; absent = success. */
   unregister(id: number, signal?: AbortSignal): Promise<void>;
   /** Cuts what is under way and ends the keep-alive connections. */

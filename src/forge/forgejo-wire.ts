@@ -49,6 +49,15 @@ const credentials = z.object({ id, uuid, token });
 
 const version = z.object({ version: z.string().max(200) });
 const refusal = z.object({ message: z.string() });
+/** A refusal of the runner RPC (Connect). */
+const rpcRefusal = z.object({ code: z.string(), message: z.string().default('') });
+/** protobuf's JSON writes int64 as a string, and leaves out a zero. */
+const logAnswer = z.object({
+  ackIndex: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .default('0'),
+});
 
 /** Forgejo says waiting and running; the other two are what its relatives call waiting. Whatever else is listed is not for us. */
 const jobStates: ReadonlyMap<string, Job['state']> = new Map([
@@ -188,6 +197,17 @@ function registrationOf(row: z.infer<typeof registration>): Registration {
 /** Answer to POST .../actions/runners; the token is shown this once. */
 export function parseCredentials(json: unknown): Parsed<Credentials> {
   return parse(credentials, json);
+}
+
+/** How many lines a job's log has, by the answer to UpdateLog. */
+export function parseAckIndex(json: unknown): Parsed<string> {
+  const parsed = logAnswer.safeParse(json);
+  return parsed.success ? { ok: true, value: parsed.data.ackIndex } : problemOf(parsed.error);
+}
+
+export function parseRpcRefusal(json: unknown): Parsed<{ readonly code: string; readonly message: string }> {
+  const parsed = rpcRefusal.safeParse(json);
+  return parsed.success ? { ok: true, value: parsed.data } : problemOf(parsed.error);
 }
 
 /** Body of POST .../actions/runners. */

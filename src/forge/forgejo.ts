@@ -7,7 +7,7 @@ import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/m
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Forge, ForgeVersion } from './forge.ts';
-import { createHttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
+import { createHttpClient, type HttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
 import { type Asked, detailsOf, notJsonOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
 import {
   jsonOf,
@@ -21,6 +21,7 @@ import {
   registrationBodyOf,
   versionOf,
 } from './forgejo-wire.ts';
+import { reportFailure } from './runner-rpc.ts';
 import { createTokenFile } from './token-file.ts';
 
 export type ForgejoOptions = {
@@ -58,7 +59,7 @@ type Answer = { readonly asked: Asked; readonly reply: HttpReply };
 type Ask = (call: Call) => Promise<Answer>;
 
 export function createForgejo(options: ForgejoOptions): Forge {
-  const { ask, close } = createAsk(options);
+  const { ask, http } = createAsk(options);
   const runners = `/api/v1${pathOf(options.scope)}/actions/runners`;
 
   async function jobs(signal?: AbortSignal): Promise<readonly Job[]> {
@@ -91,6 +92,11 @@ export function createForgejo(options: ForgejoOptions): Forge {
     return undefined;
   }
 
+  async function registered(id: number, signal?: AbortSignal): Promise<boolean> {
+    const answer = await ask({ method: 'GET', path: `${runners}/${id}`, signal });
+    return !isAbsent(answer.reply) && valueOf(answer, 200, parseRegistration).id === id;
+  }
+
   async function unregister(id: number, signal?: AbortSignal): Promise<void> {
     const { asked, reply } = await ask({ method: 'DELETE', path: `${runners}/${id}`, signal });
     // The 404 of a repository that is gone counts too, else its runners could never be finalized; a sweep finds what should come back.
@@ -120,13 +126,24 @@ export function createForgejo(options: ForgejoOptions): Forge {
     registrations: (signal) => listAll(ask, runners, signal),
     registration,
     register,
+    registered,
+    reportFailure: (credentials, taskId, lines, signal) =>
+      reportFailure(http, {
+        forge: options.name,
+        scope: options.scope,
+        credentials,
+        taskId,
+        lines,
+        at: new Date(options.clock.now()).toISOString(),
+        signal,
+      }),
     unregister,
-    close,
+    close: () => http.close(),
   };
 }
 
 /** One authorized exchange; the token is looked up anew for each. */
-function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly close: () => Promise<void> } {
+function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly http: HttpClient } {
   const { name: forge, scope, log } = options;
   const tokenFile = createTokenFile({ forge, path: options.tokenFile, log });
   const http = createHttpClient({
@@ -143,7 +160,7 @@ function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly close
     const reply = await http.send({ method, path, headers, maxBytes, signal, ...(body === undefined ? {} : { body }) });
     return { asked: { forge, scope, method, path, token }, reply };
   };
-  return { ask, close: () => http.close() };
+  return { ask, http };
 }
 
 function pathOf(scope: Scope): string {

@@ -1,6 +1,6 @@
 // Promises the one mapping from the Snapshot to the JSON of /status. Fields are named one by one, so nothing unforeseen gets out (I7). Pure.
 
-import type { ForgeName, Scope } from '../core/model.ts';
+import type { ForgeName, MachineExit, Scope } from '../core/model.ts';
 import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
 import type { Status } from './wire.ts';
 
@@ -118,8 +118,12 @@ function endedOf(ended: EndedView): Status['recent'][number] {
     picked_at: isoOrNull(ended.pickedAt),
     ended_at: iso(ended.endedAt),
     reason: ended.reason,
-    exit: exit === undefined ? null : { result: exit.result, code: exit.code, status: exit.status },
+    exit: exit === undefined ? null : exitOf(exit),
   };
+}
+
+function exitOf({ result, code, status, memoryPeakBytes, oomKills }: MachineExit): Status['recent'][number]['exit'] {
+  return { result, code, status, memory_peak_bytes: memoryPeakBytes ?? null, oom_kills: oomKills ?? null };
 }
 
 function forgeOf(forge: ForgeView, settings: ApiSettings): Status['forges'][number] {

@@ -104,7 +104,15 @@ export const statusSchema = z.object({
       picked_at: time.nullable(),
       ended_at: time,
       reason: z.string(),
-      exit: z.object({ result: z.string(), code: z.string(), status: z.string() }).nullable(),
+      exit: z
+        .object({
+          result: z.string(),
+          code: z.string(),
+          status: z.string(),
+          memory_peak_bytes: z.number().nullable(),
+          oom_kills: z.number().nullable(),
+        })
+        .nullable(),
     }),
   ),
   capacity: z.object({

@@ -4,6 +4,7 @@
 import { deadlineOf, type Clock } from '../clock.ts';
 import { isOurRegistration, jobKeyOf } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
+import { terminationLinesOf } from '../core/termination.ts';
 import type { Action, Credentials, ForgeName, Policy, Profile, Runner, RunnerId, StopReason } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
@@ -41,7 +42,7 @@ export async function act(hands: Hands, action: Action): Promise<void> {
     case 'launch':
       return launch(hands, action.runner);
     case 'confirm':
-      return confirm(hands, action.runner);
+      return confirm(hands, action);
     case 'stop':
       return stop(hands, action);
     case 'finalize':
@@ -165,13 +166,13 @@ async function unregisterByName(hands: Hands, runner: Runner): Promise<void> {
 }
 
 /** The forge says that the job runs: it is ours if our registration reports, and somebody else's if it sits idle for the whole clock. */
-async function confirm(hands: Hands, { id }: Runner): Promise<void> {
+async function confirm(hands: Hands, { id, taskId }: Of<'confirm'>): Promise<void> {
   const runner = hands.ledger.get(id);
   if (runner?.credentials === undefined) return;
   const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
   const now = hands.clock.now();
   if (registration?.status === 'active') {
-    await hands.ledger.save({ ...runner, pickedAt: now });
+    await hands.ledger.save({ ...runner, pickedAt: now, ...(taskId > 0 ? { taskId } : {}) });
     hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt });
     return;
   }
@@ -183,52 +184,88 @@ async function confirm(hands: Hands, { id }: Runner): Promise<void> {
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   const runner = hands.ledger.get(action.id);
   if (runner === undefined) return;
-  const doubtful = action.reason === 'job-gone' || action.reason === 'unpicked';
-  if (doubtful && runner.stop === undefined && (await mayWork(hands, runner, action.reason))) return;
   if (runner.stop === undefined) {
-    await hands.ledger.save({ ...runner, stop: { reason: action.reason, at: hands.clock.now() } });
-    hands.log.info('stop', { ...factsOf(runner), reason: action.reason, graceMs: action.graceMs });
+    const reason = await reasonToStop(hands, runner, action.reason);
+    if (reason === undefined) return;
+    await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });
+    hands.log.info('stop', { ...factsOf(runner), reason, graceMs: action.graceMs });
   }
   await hands.driver.stop(runner.machine, action.graceMs);
 }
 
 /**
- * The list may be behind, the repository may have moved out of sight, the job may have been handed out this moment: a runner that reports is
- * at work, and one whose job has just begun to run may be. Forgejo deletes the registration of a job that ended.
+ * Undefined when the machine may be at work: the list may be behind, the repository may have moved out of sight, the job may have been handed
+ * out this moment. A runner that reports is at work, and one whose job has just begun to run may be. Forgejo deletes the registration of a
+ * job that it ends, and that is how a cancel is known.
  */
-async function mayWork(hands: Hands, runner: Runner, reason: StopReason): Promise<boolean> {
-  if (runner.credentials === undefined) return false;
+async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): Promise<StopReason | undefined> {
+  const doubtful = reason === 'job-gone' || reason === 'unpicked';
+  if (!doubtful || runner.credentials === undefined) return reason;
   const forge = forgeOf(hands, runner.forge);
-  if (reason === 'unpicked' && runner.missedAt === undefined) {
-    const key = keyOf(runner);
-    if ((await forge.jobs()).some((job) => jobKeyOf(job) === key && job.state === 'running')) return true;
-  }
-  return (await forge.registration(runner.credentials.id))?.status === 'active';
+  if (reason === 'unpicked' && runner.missedAt === undefined && (await taskOf(hands, runner)) !== undefined) return undefined;
+  const registration = await forge.registration(runner.credentials.id);
+  if (registration?.status === 'active') return undefined;
+  return reason === 'job-gone' && registration === undefined ? 'cancelled' : reason;
 }
 
-/** Machine first, record last. The registration may go beside a machine that has ended, never beside one that may work. */
+/** The task of the runner's job if it runs now, be it ours or another runner's; 0 when the forge does not say which. */
+async function taskOf(hands: Hands, runner: Runner): Promise<number | undefined> {
+  const key = keyOf(runner);
+  const job = (await forgeOf(hands, runner.forge).jobs()).find((each) => jobKeyOf(each) === key && each.state === 'running');
+  return job?.taskId;
+}
+
+/**
+ * Record last. What may still be at work is ended before the forge is asked anything: a machine without an exit record is removed, of one that
+ * died all that outlived it is killed. How it ended is written down beside the rest, because a crash half way leaves nothing on the host that
+ * says so; not before it, because removing is what frees a full disk.
+ */
 async function finalize(hands: Hands, action: Of<'finalize'>): Promise<void> {
-  const runner = hands.ledger.get(action.id);
-  if (runner === undefined) return;
-  const machineGone = hands.driver.remove(runner.machine);
-  if (action.exit === undefined) await machineGone;
-  const outcomes = await Promise.allSettled([machineGone, unregister(hands, runner)]);
+  const { driver, ledger, clock, log } = hands;
+  const known = ledger.get(action.id);
+  if (known === undefined) return;
+  const { reason, exit } = action;
+  const ending = known.ending ?? { reason, ...(exit === undefined ? {} : { exit }), at: clock.now() };
+  const runner = { ...known, ending };
+  const toNote = reason !== 'finished' && known.credentials !== undefined && known.ending === undefined;
+  if (reason !== 'finished' && exit !== undefined) await driver.stop(runner.machine, 0);
+  const machineGone = driver.remove(runner.machine);
+  if (exit === undefined) await machineGone;
+  const outcomes = await Promise.allSettled([machineGone, release(hands, runner, ending), ...(toNote ? [ledger.save(runner)] : [])]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  await hands.ledger.erase(runner.id);
-  const tookMs = hands.clock.now() - runner.createdAt;
-  hands.log.info('finalize', {
-    ...factsOf(runner),
-    reason: action.reason,
-    tookMs,
-    ...(action.exit === undefined ? {} : { exit: action.exit }),
-  });
+  await ledger.erase(runner.id);
+  log.info('finalize', { ...factsOf(runner), reason, tookMs: clock.now() - runner.createdAt, ...(exit === undefined ? {} : { exit }) });
 }
 
-/** The registration of a forge that left the configuration cannot be reached any more; its machine must still go. */
-async function unregister(hands: Hands, runner: Runner): Promise<void> {
+/**
+ * The forge's side of an end: tells it of a job that our runner left unended, then gives the registration back. The registration of a forge
+ * that left the configuration cannot be reached any more; its machine must still go.
+ */
+async function release(hands: Hands, runner: Runner, ending: NonNullable<Runner['ending']>): Promise<void> {
+  const { credentials } = runner;
   if (!hands.forges.has(runner.forge)) return;
-  if (runner.credentials === undefined) return unregisterByName(hands, runner);
-  return forgeOf(hands, runner.forge).unregister(runner.credentials.id);
+  if (credentials === undefined) return unregisterByName(hands, runner);
+  const forge = forgeOf(hands, runner.forge);
+  // Forgejo itself deletes the registration of a job that ended: nearly always there is nothing left to do.
+  if (!(await forge.registered(credentials.id))) return;
+  const taskId = runner.taskId ?? (await taskOf(hands, runner)) ?? 0;
+  if (taskId > 0) await report(hands, runner, credentials, taskId, ending);
+  await forge.unregister(credentials.id);
+}
+
+/** Without this the job would run on in Forgejo's eyes until its zombie clock, ten minutes and more. */
+async function report(
+  hands: Hands,
+  runner: Runner,
+  credentials: Credentials,
+  taskId: number,
+  ending: NonNullable<Runner['ending']>,
+): Promise<void> {
+  const policy = hands.policy();
+  const output = await hands.driver.output(runner.machine);
+  const lines = terminationLinesOf({ runner, ending, profile: profileOf(runner, policy), policy, output });
+  const outcome = await forgeOf(hands, runner.forge).reportFailure(credentials, taskId, lines);
+  if (outcome === 'reported') hands.log.warn('report', { ...factsOf(runner), reason: ending.reason, task: taskId }, lines[0]);
 }
 
 export function keyOf(runner: Runner): string {

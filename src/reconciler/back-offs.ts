@@ -23,13 +23,14 @@ export function createBackOffs(): BackOffs {
     all: () => new Map(resting),
     after(key, runner, reason, now) {
       const { forge, job } = runner;
-      if (runner.pickedAt !== undefined || reason === 'finished' || reason === 'job-gone') {
+      const left = reason === 'job-gone' || reason === 'cancelled';
+      if (runner.pickedAt !== undefined || reason === 'finished' || left) {
         // A concurrency group is a matter of one repository: when one of its jobs has ended, the blocked one may be next.
         for (const [other, rest] of resting) {
           if (repositoryKeyOf(rest.forge, rest.repositoryId) === repositoryKeyOf(forge, job.repositoryId))
             resting.set(other, { ...rest, until: now });
         }
-        if (reason === 'job-gone' || runner.pickedAt !== undefined) return;
+        if (left || runner.pickedAt !== undefined) return;
       }
       const count = (resting.get(key)?.count ?? 0) + 1;
       const delayMs = Math.min(capMs, (firstMs[reason] ?? otherwiseMs) * 2 ** (count - 1));

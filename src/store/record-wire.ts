@@ -7,7 +7,16 @@ import type { Runner } from '../core/model.ts';
 /** Raised when a reader of the old form could not read the new one. */
 const formatVersion = 1;
 
-const stopReasons = ['start-timeout', 'unpicked', 'job-timeout', 'job-gone', 'start-failed', 'operator'] as const;
+const stopReasons = ['start-timeout', 'unpicked', 'job-timeout', 'cancelled', 'job-gone', 'start-failed', 'operator'] as const;
+const endReasons = [...stopReasons, 'finished', 'machine-failed', 'machine-lost'] as const;
+
+const exit = z.object({
+  result: z.string(),
+  code: z.string(),
+  status: z.string(),
+  memoryPeakBytes: z.number().exactOptional(),
+  oomKills: z.number().exactOptional(),
+});
 
 const record = z.object({
   version: z.literal(formatVersion),
@@ -31,7 +40,9 @@ const record = z.object({
     assignedAt: z.number().exactOptional(),
     pickedAt: z.number().exactOptional(),
     missedAt: z.number().exactOptional(),
+    taskId: z.int().exactOptional(),
     stop: z.object({ reason: z.enum(stopReasons), at: z.number() }).exactOptional(),
+    ending: z.object({ reason: z.enum(endReasons), exit: exit.exactOptional(), at: z.number() }).exactOptional(),
   }),
 });
 

@@ -6,7 +6,7 @@ import type { Machine, MachineExit, MachineId } from '../../src/core/model.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from '../../src/driver/driver.ts';
 import { ControllerError } from '../../src/errors.ts';
 
-export type DriverVerb = 'check' | 'list' | 'start' | 'assign' | 'stop' | 'remove' | 'artefacts';
+export type DriverVerb = 'check' | 'list' | 'start' | 'assign' | 'stop' | 'remove' | 'output' | 'artefacts';
 
 export type FakeMachine = {
   readonly spec: MachineSpec;
@@ -126,6 +126,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
         machines.delete(id);
         changed();
       }),
+    output: async (id) => perform('output', id, () => [`console of ${id}`]),
     artefacts: async () =>
       perform('artefacts', undefined, () => [...machines.keys()].map((name): Leftover => ({ kind: 'directory', name }))),
     watch: (wake) => {

@@ -103,6 +103,8 @@ function createForge({ world, chance, weather }: Surroundings, call: Call, recor
         recorded('registration', name);
         return world.register(name, description);
       }),
+    registered: (id) => ask(`registered ${id}`, () => world.registrations.has(id)),
+    reportFailure: (credentials, taskId) => ask(`report ${taskId}`, () => world.report(credentials.id, taskId)),
     unregister: (id) =>
       ask(`unregister ${id}`, () => {
         if (world.registrations.get(id)?.name === 'office') world.faults.broken.push('I6 a registration of somebody else was deleted');
@@ -153,6 +155,7 @@ function createDriver({ world, schedule }: Surroundings, call: Call, recorded: R
     },
     stop: (id) => host(`stop ${id}`, () => world.stop(id)),
     remove: (id) => host(`remove ${id}`, () => world.remove(id)),
+    output: (id) => host(`output ${id}`, () => []),
     artefacts: () => host('artefacts', () => []),
     watch: (wake) => {
       world.wake = () => self.alive && wake();

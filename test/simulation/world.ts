@@ -2,6 +2,7 @@
 // knows what a job may suffer, and counts every time something happens that must not.
 
 import type { Credentials, Job, Machine, Registration, Runner } from '../../src/core/model.ts';
+import type { ReportOutcome } from '../../src/forge/forge.ts';
 import type { Assignment, MachineSpec } from '../../src/driver/driver.ts';
 import type { Chance, Schedule } from './schedule.ts';
 
@@ -46,6 +47,8 @@ export type SimWorld = {
   rerun(job: SimJob): void;
   cancel(job: SimJob): void;
   register(name: string, description: string): Credentials;
+  /** The controller ends a running task in the place of its runner. */
+  report(registration: number, taskId: number): ReportOutcome;
   boot(spec: MachineSpec): void;
   assign(id: string, assignment: Assignment): void;
   /** SIGTERM to the runner, then its end. */
@@ -129,6 +132,17 @@ export function createWorld(
         task: undefined,
       });
       return { id, uuid: `uuid-${id}`, token };
+    },
+    report(id, taskId) {
+      const registration = registrations.get(id);
+      if (registration === undefined) return 'over';
+      const job = [...jobs.values()].find((each) => each.job.id === taskId && each.state === 'running');
+      if (job === undefined || job.registration !== id) return 'foreign';
+      const machine = [...machines.values()].find(({ handle }) => handle === job.job.handle);
+      if (machine !== undefined && machine.exit === undefined)
+        faults.broken.push(`I9 job ${job.job.handle} was reported as failed while ${machine.spec.id} works`);
+      conclude(job, 'failure');
+      return 'reported';
     },
     boot(spec) {
       if (machines.has(spec.id)) return;

@@ -6,7 +6,7 @@ import { ControllerError } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import { aJob } from './build.ts';
 
-type Verb = 'jobs' | 'registrations' | 'registration' | 'register' | 'unregister' | 'check';
+type Verb = 'jobs' | 'registrations' | 'registration' | 'registered' | 'register' | 'report' | 'unregister' | 'check';
 
 export type FakeForge = Forge & {
   readonly calls: string[];
@@ -18,7 +18,9 @@ export type FakeForge = Forge & {
   end(handle: string): void;
   /** The next `times` calls of the verb fail; `lost` lets the effect happen first. */
   fail(verb: Verb, times: number, lost?: boolean): void;
-  registered(): readonly Registration[];
+  readonly rows: readonly Registration[];
+  /** What was reported in the place of runners: the lines, by task. */
+  readonly reports: ReadonlyMap<number, readonly string[]>;
 };
 
 export function createFakeForge(name = 'main'): FakeForge {
@@ -26,6 +28,7 @@ export function createFakeForge(name = 'main'): FakeForge {
   const registrations = new Map<number, Registration & { task?: string }>();
   const failures = new Map<Verb, { times: number; lost: boolean }>();
   const calls: string[] = [];
+  const reports = new Map<number, readonly string[]>();
   let nextId = 1;
 
   async function call<T>(verb: Verb, subject: string, effect: () => T): Promise<T> {
@@ -53,6 +56,18 @@ export function createFakeForge(name = 'main'): FakeForge {
         registrations.set(id, { id, uuid: `uuid-${id}`, name: runner, description, ephemeral: true, status: 'idle' });
         return { id, uuid: `uuid-${id}`, token: `secret-token-${id}` };
       }),
+    registered: (id) => call('registered', String(id), () => registrations.has(id)),
+    reportFailure: (credentials, taskId, lines) =>
+      call('report', String(taskId), () => {
+        const registration = registrations.get(credentials.id);
+        if (registration === undefined) return 'over';
+        const job = [...jobs.values()].find((each) => each.state === 'running' && each.taskId === taskId);
+        if (job === undefined || registration.task !== job.handle) return 'foreign';
+        reports.set(taskId, lines);
+        jobs.delete(job.handle);
+        registrations.delete(credentials.id);
+        return 'reported';
+      }),
     unregister: (id) => call('unregister', String(id), () => void registrations.delete(id)),
     close: async () => {},
     queue(id, over = {}) {
@@ -72,6 +87,9 @@ export function createFakeForge(name = 'main'): FakeForge {
       for (const [id, { task }] of registrations) if (task === handle) registrations.delete(id);
     },
     fail: (verb, times, lost = false) => void failures.set(verb, { times, lost }),
-    registered: () => [...registrations.values()],
+    get rows() {
+      return [...registrations.values()];
+    },
+    reports,
   };
 }

@@ -93,9 +93,12 @@ describe('unit properties', () => {
   });
 
   test('the exit record is one write of a whole line, with dollars doubled for systemd', () => {
-    expect(Object.fromEntries(unitPropertiesOf(inputOf()))['ExecStopPost']).toBe(
-      `+/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >"$$0"' "/var/lib/frc/exits/${id}"`,
-    );
+    const recorder = Object.fromEntries(unitPropertiesOf(inputOf()))['ExecStopPost'] ?? '';
+    expect(recorder).toMatch(/^\+\/bin\/sh -c '/);
+    expect(recorder.match(/[^$](?:\$\$)*\$(?!\$)/)).toBeNull();
+    expect(recorder.split('>"$$0"')).toHaveLength(2);
+    const group = `/sys/fs/cgroup/machine.slice/machine-forgejorunners.slice/forgejo-runner-main-${id}.service`;
+    expect(recorder.endsWith(`>"$$0"' "/var/lib/frc/exits/${id}" "${group}"`)).toBe(true);
   });
 
   test.each([
@@ -103,6 +106,9 @@ describe('unit properties', () => {
     ['success exited 0\n', { result: 'success', code: 'exited', status: '0' }],
     ['timeout killed KILL\n', { result: 'timeout', code: 'killed', status: 'KILL' }],
     ['timeout  \n', { result: 'timeout', code: '', status: '' }],
+    ['timeout - - - -\n', { result: 'timeout', code: '', status: '' }],
+    ['signal killed KILL 851443712 2\n', { result: 'signal', code: 'killed', status: 'KILL', memoryPeakBytes: 851_443_712, oomKills: 2 }],
+    ['signal killed KILL x 1e9\n', { result: 'signal', code: 'killed', status: 'KILL' }],
     ['exit-code exi', undefined],
     ['', undefined],
     ['\n', undefined],

@@ -23,7 +23,7 @@ function only<T>(all: Iterable<T>): T {
 async function busy(rig: Rig): Promise<void> {
   const job = rig.forge.queue(1);
   await rig.step();
-  rig.forge.pick(only(rig.forge.registered()).uuid, job.handle);
+  rig.forge.pick(only(rig.forge.rows).uuid, job.handle);
   await rig.step();
 }
 
@@ -123,10 +123,10 @@ describe('the end of a runner', () => {
     rig.driver.fail('remove', { times: 1 });
     await rig.step(21_000);
     expect(calls(rig, 'remove')).toBe(1);
-    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.forge.rows).toHaveLength(1);
     expect(rig.store.records.size).toBe(1);
     await rig.step(2_000);
-    expect([rig.driver.machines.size, rig.forge.registered().length, rig.store.records.size]).toEqual([0, 0, 0]);
+    expect([rig.driver.machines.size, rig.forge.rows.length, rig.store.records.size]).toEqual([0, 0, 0]);
   });
   test('I1 a registration that could not be deleted keeps its record until it is', async () => {
     const rig = createRig();
@@ -135,9 +135,9 @@ describe('the end of a runner', () => {
     rig.driver.end(only(rig.driver.machines.keys()));
     rig.forge.fail('unregister', 1);
     await rig.step();
-    expect([rig.forge.registered().length, rig.store.records.size]).toEqual([1, 1]);
+    expect([rig.forge.rows.length, rig.store.records.size]).toEqual([1, 1]);
     await rig.step(2_000);
-    expect([rig.forge.registered().length, rig.store.records.size]).toEqual([0, 0]);
+    expect([rig.forge.rows.length, rig.store.records.size]).toEqual([0, 0]);
   });
 });
 
@@ -239,9 +239,9 @@ describe('a step that failed', () => {
     await rig.step();
     Object.assign(rig.forge, { register });
     await rig.step(29_000);
-    expect(rig.forge.registered()).toEqual([]);
+    expect(rig.forge.rows).toEqual([]);
     await rig.step(1_500);
-    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.forge.rows).toHaveLength(1);
   });
 });
 

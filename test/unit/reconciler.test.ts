@@ -18,7 +18,7 @@ function uuidOf(rig: Rig): string {
 }
 function expectNothingLeft(rig: Rig): void {
   expect([...rig.driver.machines.keys()]).toEqual([]);
-  expect(rig.forge.registered()).toEqual([]);
+  expect(rig.forge.rows).toEqual([]);
   expect([...rig.store.records.keys()]).toEqual([]);
 }
 async function runToEnd(rig: Rig, handle: string): Promise<void> {
@@ -59,7 +59,7 @@ describe('a job', () => {
     rig.store.fail(1);
     await rig.step();
     expect(rig.driver.machines.size).toBe(0);
-    expect(rig.forge.registered()).toEqual([]);
+    expect(rig.forge.rows).toEqual([]);
     await rig.step(2_000);
     const { id } = only(rig).spec;
     rig.driver.end(id);
@@ -189,7 +189,7 @@ describe('cancel', () => {
     rig.forge.end(job.handle);
     for (let second = 0; second < 8; second += 1) await rig.step();
     expectNothingLeft(rig);
-    expect(rig.reconciler.snapshot().ended).toMatchObject([{ reason: 'job-gone' }]);
+    expect(rig.reconciler.snapshot().ended).toMatchObject([{ reason: 'cancelled' }]);
   });
   test('a job cancelled before pick-up frees its machine after two polls', async () => {
     const rig = createRig();
@@ -249,9 +249,9 @@ describe('crash and fault', () => {
     const job = rig.forge.queue(1);
     rig.forge.fail('register', 1, true);
     await rig.step();
-    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.forge.rows).toHaveLength(1);
     await rig.step(2_000);
-    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.forge.rows).toHaveLength(1);
     await runToEnd(rig, job.handle);
     expectNothingLeft(rig);
   });
@@ -265,8 +265,8 @@ describe('crash and fault', () => {
     await rig.step();
     await rig.step();
     expect(rig.driver.machines.size).toBe(1);
-    expect(rig.forge.registered()).toHaveLength(1);
-    expect(only(rig).assignment?.uuid).toBe(rig.forge.registered()[0]?.uuid);
+    expect(rig.forge.rows).toHaveLength(1);
+    expect(only(rig).assignment?.uuid).toBe(rig.forge.rows[0]?.uuid);
   });
   test('a running job is adopted by the next start and finished normally', async () => {
     const rig = createRig();
@@ -355,7 +355,7 @@ describe('crash and fault', () => {
     ending.abort();
     await run;
     expect(rig.driver.machines.size).toBe(1);
-    expect(rig.forge.registered()).toHaveLength(1);
+    expect(rig.forge.rows).toHaveLength(1);
     expect(rig.store.records.size).toBe(1);
     expect(rig.driver.calls.filter(({ verb }) => verb === 'stop' || verb === 'remove')).toEqual([]);
   });

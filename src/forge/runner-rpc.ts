@@ -1,0 +1,71 @@
+// Promises the two calls of a runner that a controller must be able to make in its place: the end of its log and its result. Connect's JSON
+// form, so that no message definitions are needed. The runner's token goes into a header and nowhere else.
+
+import type { Credentials, Scope } from '../core/model.ts';
+import type { ReportOutcome } from './forge.ts';
+import { jsonOf, parseAckIndex, parseRpcRefusal } from './forgejo-wire.ts';
+import type { HttpClient, HttpReply } from './http-client.ts';
+import { notJsonOf, refusalOf, unreadableOf, type Asked } from './forgejo-refusal.ts';
+
+const service = '/api/actions/runner.v1.RunnerService';
+const answerBytes = 64 * 1024;
+
+export type Report = {
+  readonly forge: string;
+  readonly scope: Scope;
+  readonly credentials: Credentials;
+  readonly taskId: number;
+  readonly lines: readonly string[];
+  /** ISO 8601, for the rows and the end of the job. */
+  readonly at: string;
+  readonly signal: AbortSignal | undefined;
+};
+
+type Answer = { readonly asked: Asked; readonly reply: HttpReply; readonly refusal: ReportOutcome | 'log-closed' | undefined };
+
+/** Adds the lines to the log and ends the task as failed. */
+export async function reportFailure(http: HttpClient, report: Report): Promise<ReportOutcome> {
+  const { taskId, lines, at } = report;
+  const id = String(taskId);
+  // Without rows the server says how many it has; ours go behind them, and only rows can close a log.
+  const known = await ask(http, report, 'UpdateLog', { taskId: id, index: '0', rows: [] });
+  if (known.refusal === 'over' || known.refusal === 'foreign') return known.refusal;
+  if (known.refusal === undefined && lines.length > 0) {
+    const rows = lines.map((content) => ({ time: at, content }));
+    const said = await ask(http, report, 'UpdateLog', { taskId: id, index: ackIndexOf(known), rows, noMore: true });
+    if (said.refusal === 'over' || said.refusal === 'foreign') return said.refusal;
+  }
+  const ended = await ask(http, report, 'UpdateTask', { state: { id, result: 'RESULT_FAILURE', stoppedAt: at } });
+  return ended.refusal === 'over' || ended.refusal === 'foreign' ? ended.refusal : 'reported';
+}
+
+async function ask(http: HttpClient, { forge, scope, credentials, signal }: Report, method: string, message: unknown): Promise<Answer> {
+  const path = `${service}/${method}`;
+  const { uuid, token } = credentials;
+  const headers = { 'content-type': 'application/json', 'x-runner-uuid': uuid, 'x-runner-token': token };
+  const reply = await http.send({ method: 'POST', path, headers, body: JSON.stringify(message), maxBytes: answerBytes, signal });
+  const asked: Asked = { forge, scope, method: 'POST', path, token };
+  if (reply.status === 200) return { asked, reply, refusal: undefined };
+  const refusal = meaningOf(reply);
+  if (refusal === undefined) throw refusalOf(asked, reply);
+  return { asked, reply, refusal };
+}
+
+/** What Forgejo 16 answers when the runner has no such task any more, never had it, or its log was closed; undefined for any other refusal. */
+function meaningOf({ text }: HttpReply): Answer['refusal'] {
+  const refusal = parseRpcRefusal(jsonOf(text));
+  if (!refusal.ok) return undefined;
+  const { code, message } = refusal.value;
+  if (code === 'unauthenticated') return 'over';
+  if (code === 'already_exists') return 'log-closed';
+  if (message.includes('invalid runner for task')) return 'foreign';
+  return /task with id \d+: resource does not exist/.test(message) ? 'over' : undefined;
+}
+
+function ackIndexOf({ asked, reply }: Answer): string {
+  const json = jsonOf(reply.text);
+  if (json === undefined) throw notJsonOf(asked, reply);
+  const parsed = parseAckIndex(json);
+  if (!parsed.ok) throw unreadableOf(asked, reply, parsed.problem);
+  return parsed.value;
+}
