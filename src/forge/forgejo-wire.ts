@@ -201,13 +201,14 @@ export function parseCredentials(json: unknown): Parsed<Credentials> {
 
 /** How many lines a job's log has, by the answer to UpdateLog. */
 export function parseAckIndex(json: unknown): Parsed<string> {
-  const parsed = logAnswer.safeParse(json);
-  return parsed.success ? { ok: true, value: parsed.data.ackIndex } : problemOf(parsed.error);
+  return parse(
+    logAnswer.transform(({ ackIndex }) => ackIndex),
+    json,
+  );
 }
 
 export function parseRpcRefusal(json: unknown): Parsed<{ readonly code: string; readonly message: string }> {
-  const parsed = rpcRefusal.safeParse(json);
-  return parsed.success ? { ok: true, value: parsed.data } : problemOf(parsed.error);
+  return parse(rpcRefusal, json);
 }
 
 /** Body of POST .../actions/runners. */

@@ -39,7 +39,7 @@ describe('a drain', () => {
       await flushed();
     }
     await run;
-    expect([...ends, rig.store.records.size, rig.driver.machines.size, rig.forge.registered().length]).toEqual(['drained', 0, 0, 0]);
+    expect([...ends, rig.store.records.size, rig.driver.machines.size, rig.forge.rows.length]).toEqual(['drained', 0, 0, 0]);
   });
 
   test('I2 does not take a host that cannot be read for an empty one', async () => {
