@@ -3,13 +3,17 @@
 import { describe, expect, test } from 'vitest';
 import { descriptionOf, isControllerId, isMachineId, isNamesake, isOurRegistration, jobKeyOf, runnerIdOf } from '../../src/core/naming.ts';
 import { labelNameOf, leftOutLabel, serves, unmatchedSentenceOf } from '../../src/core/match.ts';
-import { nextSlot, slotCountOf, subnetOf, uidBaseOf } from '../../src/core/subnets.ts';
+import { addressToNumber, nextSlot, slotCountOf, subnetOf, uidBaseOf } from '../../src/core/subnets.ts';
 import { aJob, aPolicy, aProfile, aRegistration } from '../support/build.ts';
 
 describe('runner ids', () => {
   test('a runner id is j, the last seven digits of the job id and three characters', () => {
     expect(runnerIdOf('test', aJob(123456789))).toMatch(/^j3456789[0-9a-z]{3}$/);
     expect(runnerIdOf('test', aJob(7))).toMatch(/^j0000007[0-9a-z]{3}$/);
+  });
+  test('every runner id is one that we would know for ours', () => {
+    const ids = Array.from({ length: 200 }, (_, n) => runnerIdOf('test', aJob(n + 1)));
+    expect(ids.filter((id) => !isMachineId(id))).toEqual([]);
   });
   test('jobs whose ids differ by ten million get different runner ids', () => {
     const ids = new Set(Array.from({ length: 50 }, (_, n) => runnerIdOf('test', aJob(42 + n * 10_000_000))));
@@ -121,6 +125,10 @@ describe('slots', () => {
     expect(slotCountOf({ first: '10.0.0.128', last: '10.0.2.255', prefix: 24 })).toBe(2);
     expect(subnetOf({ first: '10.0.0.128', last: '10.0.2.255', prefix: 24 }, 0).network).toBe('10.0.1.0');
   });
+  test('what is no address is no number', () => {
+    expect(addressToNumber('10.0.1.255')).toBe(0x0a0001ff);
+    for (const odd of ['10.0.0.256', '10.0.0', '10.0.0.0.0', '10.0.0.-1', '10.0.0.1.5', 'a.b.c.d']) expect(addressToNumber(odd)).toBeNaN();
+  });
   test('no two slots share a uid range, and there are never more slots than ranges', () => {
     expect(uidBaseOf(1) - uidBaseOf(0)).toBe(65536);
     expect(slotCountOf({ first: '10.0.0.0', last: '10.255.255.255', prefix: 30 })).toBe(4096);
@@ -130,6 +138,7 @@ describe('slots', () => {
     expect(nextSlot(new Set(), 3, -1)).toBe(0);
     expect(nextSlot(new Set(), 3, 0)).toBe(1);
     expect(nextSlot(new Set([2]), 3, 1)).toBe(0);
+    expect(nextSlot(new Set([0, 2]), 3, 1)).toBe(1);
     expect(nextSlot(new Set([0, 1, 2]), 3, 1)).toBeUndefined();
   });
 });

@@ -24,6 +24,12 @@ describe('admission', () => {
     const job = aJob(1);
     const world = aWorld({ ...waitingFor(job), runners: [aRunner(job, { assignedAt: 1 })], machines: known([aMachine(aRunner(job).id)]) });
     expect(launched(plan(world, policy, 1000).actions)).toEqual([]);
+    expect(plan(world, policy, 1000).denials).toEqual([]);
+  });
+  test('jobs whose first labels are the same are each matched by all of theirs', () => {
+    const { actions, denials } = plan(aWorld(waitingFor(aJob(1), aJob(2, { labels: ['debian', 'gpu'] }), aJob(3))), policy, 0);
+    expect(launched(actions)).toEqual([1, 3]);
+    expect(denials).toMatchObject([{ reason: 'unmatched', job: { id: 2 } }]);
   });
   test('a job that two forge entries list is started once', () => {
     const world = aWorld({
