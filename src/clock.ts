@@ -1,16 +1,24 @@
-// Promises the only access to time: now() and an abortable sleep(). Everything else takes time as an argument, so tests own the clock.
+// Promises the only access to time, in two kinds. The time line is what is stored, compared and waited for: it runs on through every setting
+// of the wall clock, stands still while the host sleeps, and no restart of the service moves it. The wall clock is for people and for
+// Forgejo alone. Everything else takes time as an argument, so tests own both.
 
 import { setTimeout as delay } from 'node:timers/promises';
 
 export type Clock = {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds on the time line: about those of the epoch, but only differences are sure. For records and every deadline. */
   now(): number;
-  /** Resolves after `ms`, or at once (without an error) when the signal aborts. */
+  /** Epoch milliseconds that the wall clock showed at that moment of the time line, to the second. For displays, reports, HTTP dates. */
+  readonly wallOf: (at: number) => number;
+  /** Resolves after `ms` of the time line, or at once (without an error) when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 };
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
+/** What the kernel tells: epoch milliseconds, which may jump, and CLOCK_MONOTONIC, which all processes of a boot share and suspend stops. */
+export type TimeSource = { readonly wall: () => number; readonly monotonic: () => number; readonly sleep: Clock['sleep'] };
+
+export const hostTime: TimeSource = {
+  wall: () => Date.now(),
+  monotonic: () => Number(process.hrtime.bigint() / 1_000_000n),
   async sleep(ms, signal) {
     try {
       await delay(ms, undefined, signal === undefined ? {} : { signal });
@@ -19,6 +27,40 @@ export const systemClock: Clock = {
     }
   },
 };
+
+/** A wall clock that strays this far from where it was has been set, or the host has slept. */
+const strayMs = 1_000;
+/** Two readings this far apart (the process was paused between them) say nothing of each other. */
+const pausedMs = 50;
+/** How many settings of the wall clock are remembered for displays. */
+const settingsKept = 100;
+
+/** The clock whose time line is `offsetMs` ahead of the monotonic clock. `onSet` hears how far the wall is ahead of it now, and was before. */
+export function createClock(source: TimeSource, offsetMs: number, onSet?: (aheadMs: number, beforeMs: number) => void): Clock {
+  const lineAt = (monotonic: number): number => Math.round(monotonic + offsetMs);
+  let aheadMs = source.wall() - lineAt(source.monotonic());
+  const settings = [{ from: Number.NEGATIVE_INFINITY, aheadMs }];
+  if (Math.abs(aheadMs) > strayMs) onSet?.(aheadMs, 0);
+
+  return {
+    now() {
+      const now = lineAt(source.monotonic());
+      const seenMs = source.wall() - now;
+      if (Math.abs(seenMs - aheadMs) > strayMs && lineAt(source.monotonic()) - now < pausedMs) {
+        settings.push({ from: now, aheadMs: seenMs });
+        if (settings.length > settingsKept) settings.shift();
+        onSet?.(seenMs, aheadMs);
+        aheadMs = seenMs;
+      }
+      return now;
+    },
+    wallOf: (at) => at + (settings.findLast(({ from }) => from <= at) ?? settings[0] ?? { aheadMs }).aheadMs,
+    sleep: source.sleep,
+  };
+}
+
+/** For one process that stores nothing: its time line is the wall's as it was at the start. */
+export const systemClock: Clock = createClock(hostTime, hostTime.wall() - hostTime.monotonic());
 
 /** A signal that aborts after `ms`; `cancel` when what it bounds has ended, so that no timer is left behind. */
 export function deadlineOf(clock: Clock, ms: number): { readonly signal: AbortSignal; readonly cancel: () => void } {

@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { schedule } from 'node-cron';
-import { systemClock } from './clock.ts';
+import { hostTime, type Clock } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
 import { descriptionOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
+import { bootIdOf, openTimeLine } from './daemon-clock.ts';
 import { createNspawnDriver } from './driver/nspawn.ts';
 import { createForgejo } from './forge/forgejo.ts';
 import { createApp, serveHttp } from './http/app.ts';
@@ -29,14 +30,17 @@ export async function runDaemon(config: Config, voice: Voice, signal: AbortSigna
   for (const warning of config.warnings) log.warn('warning', {}, warning);
   const store = await openFileStore(config);
   try {
-    const { runners, quarantined } = await store.load();
+    const loaded = await store.load();
+    const { quarantined } = loaded;
     for (const name of quarantined)
       log.error('quarantine', { file: name }, 'a record could not be read and was put aside; see docs/OPERATIONS.md');
+    const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
+    const { clock, runners } = await openTimeLine(line);
     const { controllerId, stateDir, network, profiles } = config;
     const forgeUrls = config.forges.flatMap((forge) => [forge.url, forge.instanceUrl]);
-    const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls, log, clock: systemClock });
+    const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls, log, clock });
     await driver.check();
-    const forges = config.forges.map((forge) => ({ ...forge, forge: createForgejo({ ...forge, clock: systemClock, log }) }));
+    const forges = config.forges.map((forge) => ({ ...forge, forge: createForgejo({ ...forge, clock, log }) }));
     const reconciler = createReconciler({
       forges,
       driver,
@@ -44,12 +48,12 @@ export async function runDaemon(config: Config, voice: Voice, signal: AbortSigna
       records: runners,
       quarantined,
       policy: await policyOf(config),
-      clock: systemClock,
+      clock,
       log,
       random: Math.random,
       version,
     });
-    await serve(config, reconciler, voice, signal);
+    await serve(config, reconciler, clock, voice, signal);
     await Promise.all(forges.map(({ forge }) => forge.close()));
   } finally {
     await store.close();
@@ -86,10 +90,10 @@ async function machineId(): Promise<string> {
   }
 }
 
-async function serve(config: Config, reconciler: Reconciler, { log, mask }: Voice, signal: AbortSignal): Promise<void> {
+async function serve(config: Config, reconciler: Reconciler, clock: Clock, { log, mask }: Voice, signal: AbortSignal): Promise<void> {
   const { maxConcurrent, pollIntervalMs, jobTimeoutMs, forges, http: address } = config;
   const settings = { host: address.host, configHash: configHashOf(config), maxConcurrent, pollIntervalMs, jobTimeoutMs, forges };
-  const app = createApp({ snapshot: () => reconciler.snapshot(), settings, clock: systemClock, log, mask });
+  const app = createApp({ snapshot: () => reconciler.snapshot(), settings, clock, log, mask });
   const http = await serveHttp({ app, ...address });
   const cron = schedule(config.maintenance, () => reconciler.maintain(), { noOverlap: true });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });

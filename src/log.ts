@@ -28,6 +28,7 @@ export type Event =
   | 'leftover'
   | 'maintenance'
   | 'quarantine'
+  | 'clock'
   | 'warning'
   | 'http';
 

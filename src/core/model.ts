@@ -1,5 +1,5 @@
 // Promises the nouns of the whole program, all readonly, unions told apart by `kind` or `state`. Pure types and nothing else: no IO, no
-// clock, no defaults. Times are epoch milliseconds, durations end in Ms, sizes in Bytes.
+// clock, no defaults. Times are milliseconds of the time line (clock.ts), durations end in Ms, sizes in Bytes.
 
 export type ForgeName = string;
 /** Job handle: UUID, new for every attempt; '' on rows that are older than Forgejo 15. */

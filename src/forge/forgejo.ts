@@ -134,7 +134,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
         credentials,
         taskId,
         lines,
-        at: new Date(options.clock.now()).toISOString(),
+        at: new Date(options.clock.wallOf(options.clock.now())).toISOString(),
         signal,
       }),
     unregister,

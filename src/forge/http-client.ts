@@ -128,7 +128,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 
   async function attempt(call: HttpCall, signal: AbortSignal): Promise<Try> {
     try {
-      return judge(base, call, await exchange(call, signal), options.clock.now(), limits);
+      return judge(base, call, await exchange(call, signal), options.clock.wallOf(options.clock.now()), limits);
     } catch (error) {
       if (error instanceof ControllerError) return { kind: 'failed', error, again: 'never' };
       // The network's errors have a code; a bug of ours must not pass for a forge that does not answer.
@@ -157,9 +157,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 }
 
 /** Sorts an answer: what says "elsewhere", "later" or "broken gateway" is not an answer to the question. */
-function judge(base: URL, call: HttpCall, reply: HttpReply, now: number, limits: HttpLimits): Try {
+function judge(base: URL, call: HttpCall, reply: HttpReply, wall: number, limits: HttpLimits): Try {
   const { status } = reply;
-  const retryAfterMs = retryAfterMsOf(reply.headers.get('retry-after'), now);
+  const retryAfterMs = retryAfterMsOf(reply.headers.get('retry-after'), wall);
   if (status >= 300 && status < 400) return { kind: 'failed', error: moved(base, call, reply), again: 'never' };
   if (status === 429 || (status === 503 && retryAfterMs !== undefined)) {
     const waitMs = retryAfterMs ?? silentThrottleMs;
@@ -176,11 +176,11 @@ function judge(base: URL, call: HttpCall, reply: HttpReply, now: number, limits:
   return { kind: 'reply', reply };
 }
 
-/** Milliseconds of a Retry-After header: seconds or an HTTP date. Undefined when absent or unreadable. */
-export function retryAfterMsOf(value: string | undefined, now: number): number | undefined {
+/** Milliseconds of a Retry-After header: seconds, or an HTTP date to compare with the wall clock. Undefined when absent or unreadable. */
+export function retryAfterMsOf(value: string | undefined, wall: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - wall;
   return Number.isNaN(ms) ? undefined : Math.min(longestThrottleMs, Math.max(0, ms));
 }
 

@@ -44,7 +44,7 @@ export function createApp({ snapshot, settings, clock, log, mask = asItIs }: App
     const health = healthOf(picture(), settings, clock.now());
     return c.json(health, health.status === 'ok' ? 200 : 503);
   });
-  app.get('/status', (c) => c.json(statusOf(picture(), settings, clock.now())));
+  app.get('/status', (c) => c.json(statusOf(picture(), settings, clock.now(), clock.wallOf)));
   for (const path of ['/health', '/status'])
     app.all(path, (c) => {
       c.header('allow', 'GET, HEAD');

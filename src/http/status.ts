@@ -14,15 +14,19 @@ export type ApiSettings = {
   readonly forges: readonly { readonly name: ForgeName; readonly pollIntervalMs: number }[];
 };
 
-/** /status at `now` (epoch ms). */
-export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number): Status {
+/** A moment of the time line as ISO 8601 of the wall clock. */
+type Show = (at: number) => string;
+
+/** /status at `now`. The snapshot's times are those of the time line; `wallOf` says what the wall clock showed then. */
+export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number, wallOf: (at: number) => number): Status {
   const { capacity } = snapshot;
+  const iso: Show = (at) => new Date(wallOf(at)).toISOString();
   return {
     controller_id: snapshot.controllerId,
     version: snapshot.version,
     config_hash: settings.configHash,
     started_at: iso(snapshot.startedAt),
-    observed_at: isoOrNull(snapshot.tickAt),
+    observed_at: orNull(snapshot.tickAt, iso),
     ticks: snapshot.ticks,
     tick_ms: snapshot.tickMs ?? null,
     draining: snapshot.draining,
@@ -46,9 +50,9 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number)
       sentence,
       position: position ?? null,
     })),
-    forges: snapshot.forges.map((forge) => forgeOf(forge, settings)),
-    runners: snapshot.runners.map(runnerOf),
-    recent: snapshot.ended.map(endedOf),
+    forges: snapshot.forges.map((forge) => forgeOf(forge, settings, iso)),
+    runners: snapshot.runners.map((runner) => runnerOf(runner, iso)),
+    recent: snapshot.ended.map((ended) => endedOf(ended, iso)),
     capacity: {
       max: capacity.max,
       used: capacity.used,
@@ -65,7 +69,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number)
     })),
     leftovers: snapshot.leftovers.map(({ kind, name }) => ({ kind, name })),
     quarantined: [...snapshot.quarantined],
-    host: { error: problemOf(snapshot.host.error), machines: snapshot.host.machines },
+    host: { error: problemOf(snapshot.host.error, iso), machines: snapshot.host.machines },
   };
 }
 
@@ -86,7 +90,7 @@ function isActive({ machineState }: RunnerView): boolean {
   return machineState === 'starting' || machineState === 'idle' || machineState === 'running';
 }
 
-function runnerOf(runner: RunnerView): Status['runners'][number] {
+function runnerOf(runner: RunnerView, iso: Show): Status['runners'][number] {
   return {
     id: runner.id,
     ...jobOf(runner.forge, runner.job),
@@ -98,8 +102,8 @@ function runnerOf(runner: RunnerView): Status['runners'][number] {
     machine_state: runner.machineState ?? null,
     registration_id: runner.registrationId ?? null,
     scheduled_at: iso(runner.createdAt),
-    assigned_at: isoOrNull(runner.assignedAt),
-    picked_at: isoOrNull(runner.pickedAt),
+    assigned_at: orNull(runner.assignedAt, iso),
+    picked_at: orNull(runner.pickedAt, iso),
     stop: runner.stop === undefined ? null : { reason: runner.stop.reason, at: iso(runner.stop.at) },
     attempts: runner.attempts,
     retry_at: runner.retryAt > 0 ? iso(runner.retryAt) : null,
@@ -107,15 +111,15 @@ function runnerOf(runner: RunnerView): Status['runners'][number] {
   };
 }
 
-function endedOf(ended: EndedView): Status['recent'][number] {
+function endedOf(ended: EndedView, iso: Show): Status['recent'][number] {
   const { exit } = ended;
   return {
     id: ended.id,
     ...jobOf(ended.forge, ended.job),
     profile: ended.profile,
     scheduled_at: iso(ended.createdAt),
-    assigned_at: isoOrNull(ended.assignedAt),
-    picked_at: isoOrNull(ended.pickedAt),
+    assigned_at: orNull(ended.assignedAt, iso),
+    picked_at: orNull(ended.pickedAt, iso),
     ended_at: iso(ended.endedAt),
     reason: ended.reason,
     exit: exit === undefined ? null : exitOf(exit),
@@ -126,17 +130,17 @@ function exitOf({ result, code, status, memoryPeakBytes, oomKills }: MachineExit
   return { result, code, status, memory_peak_bytes: memoryPeakBytes ?? null, oom_kills: oomKills ?? null };
 }
 
-function forgeOf(forge: ForgeView, settings: ApiSettings): Status['forges'][number] {
+function forgeOf(forge: ForgeView, settings: ApiSettings, iso: Show): Status['forges'][number] {
   const intervalMs = settings.forges.find(({ name }) => name === forge.name)?.pollIntervalMs ?? settings.pollIntervalMs;
   return {
     name: forge.name,
     url: forge.url,
     scope: scopeTextOf(forge.scope),
     version: forge.version ?? null,
-    last_good_poll: isoOrNull(forge.lastGoodPollAt),
+    last_good_poll: orNull(forge.lastGoodPollAt, iso),
     poll_ms: forge.lastPollMs ?? null,
     poll_interval_seconds: intervalMs / 1000,
-    error: problemOf(forge.error),
+    error: problemOf(forge.error, iso),
     waiting: forge.waiting,
     running: forge.running,
   };
@@ -161,7 +165,7 @@ function scopeTextOf(scope: Scope): string {
   return scope.kind === 'organization' ? `organization ${scope.name}` : scope.kind;
 }
 
-function problemOf(error: ForgeView['error']): { code: string; message: string; since: string } | null {
+function problemOf(error: ForgeView['error'], iso: Show): { code: string; message: string; since: string } | null {
   return error === undefined ? null : { code: error.code, message: error.message, since: iso(error.since) };
 }
 
@@ -169,10 +173,6 @@ function secondsBetween(from: number, to: number): number {
   return Math.max(0, Math.floor((to - from) / 1000));
 }
 
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | undefined): string | null {
-  return ms === undefined ? null : iso(ms);
+function orNull(at: number | undefined, show: Show): string | null {
+  return at === undefined ? null : show(at);
 }

@@ -8,10 +8,11 @@ import { realpathSync } from 'node:fs';
 import type { Runner } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
-import { decodeOwner, decodeRecord, encodeOwner, encodeRecord } from './record-wire.ts';
-import type { Loaded, Store } from './store.ts';
+import { decodeAnchor, decodeOwner, decodeRecord, encodeAnchor, encodeOwner, encodeRecord } from './record-wire.ts';
+import type { AnchorPlace, Loaded, Store } from './store.ts';
 
 export type FileStore = Store & {
+  readonly anchors: AnchorPlace;
   /** Gives the lock back. */
   close(): Promise<void>;
 };
@@ -49,6 +50,7 @@ export async function openFileStore({ stateDir, controllerId }: FileStoreOptions
         await rm(pathOf(id), { force: true });
         await syncFolder(runners);
       }),
+    anchors: anchorPlaceOf(join(stateDir, 'clock.json')),
     close: () => new Promise((resolve) => lock.close(() => resolve())),
   };
 }
@@ -100,6 +102,20 @@ async function load(folder: string, quarantine: string): Promise<Loaded> {
     }
   }
   return { runners: loaded.toSorted((a, b) => a.createdAt - b.createdAt), quarantined: (await readdir(quarantine)).toSorted() };
+}
+
+function anchorPlaceOf(path: string): AnchorPlace {
+  return {
+    async read() {
+      try {
+        return decodeAnchor(await readFile(path, 'utf8'));
+      } catch (error) {
+        if (error instanceof Error && 'code' in error) return undefined;
+        throw error;
+      }
+    },
+    write: (anchor) => failing('write', path, () => writeDurably(path, encodeAnchor(anchor))),
+  };
 }
 
 async function readOrUndefined(path: string): Promise<string | undefined> {

@@ -3,6 +3,7 @@
 
 import * as z from 'zod';
 import type { Runner } from '../core/model.ts';
+import { isPlausible, timesOf, type Anchor } from '../core/time-line.ts';
 
 /** Raised when a reader of the old form could not read the new one. */
 const formatVersion = 1;
@@ -48,6 +49,8 @@ const record = z.object({
 
 const owner = z.object({ version: z.literal(formatVersion), controllerId: z.string() });
 
+const anchor = z.object({ version: z.literal(formatVersion), bootId: z.string(), offsetMs: z.number() });
+
 const json = z.string().transform((text, context): unknown => {
   try {
     return JSON.parse(text);
@@ -63,7 +66,8 @@ export function encodeRecord(runner: Runner): string {
 
 /** The runner, or undefined when the text is not a whole record of a known version. */
 export function decodeRecord(text: string): Runner | undefined {
-  return json.pipe(record).safeParse(text).data?.runner;
+  const runner = json.pipe(record).safeParse(text).data?.runner;
+  return runner !== undefined && timesOf(runner).every(isPlausible) ? runner : undefined;
 }
 
 export function encodeOwner(controllerId: string): string {
@@ -73,4 +77,13 @@ export function encodeOwner(controllerId: string): string {
 /** The controller id a state directory belongs to, or undefined when the text says nothing readable. */
 export function decodeOwner(text: string): string | undefined {
   return json.pipe(owner).safeParse(text).data?.controllerId;
+}
+
+export function encodeAnchor({ bootId, offsetMs }: Anchor): string {
+  return JSON.stringify({ version: formatVersion, bootId, offsetMs }) + '\n';
+}
+
+/** The anchor of the time line, or undefined when the text says nothing readable. */
+export function decodeAnchor(text: string): Anchor | undefined {
+  return json.pipe(anchor).safeParse(text).data;
 }

@@ -97,6 +97,7 @@ export function createSchedule(): Schedule {
     after,
     clockFor: (alive) => ({
       now: () => now,
+      wallOf: (at) => at,
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           if (signal?.aborted === true) return resolve();

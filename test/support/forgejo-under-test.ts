@@ -51,6 +51,7 @@ export async function forgejoUnderTest(script: Script, options: UnderTestOptions
   const log: Log = { debug: note, info: note, warn: note, error: note, conceal: (secret) => void concealed.push(secret) };
   const clock: Clock = {
     now: () => options.now ?? 1_800_000_000_000,
+    wallOf: (at) => at,
     sleep: async (ms) => {
       pauses.push(ms);
       options.onPause?.();

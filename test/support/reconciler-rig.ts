@@ -1,5 +1,6 @@
 // Promises a reconciler over a forge, a host and a disk in memory, on a clock of the test's own. step() is a tick with everything it starts.
 
+import type { Clock } from '../../src/clock.ts';
 import type { Policy, Runner } from '../../src/core/model.ts';
 import type { Event, Facts, Log } from '../../src/log.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
@@ -67,8 +68,8 @@ export type Rig = {
   reconciler: Reconciler;
   /** One tick after `ms`, with all that it starts. */
   step(ms?: number): Promise<void>;
-  /** As a kill -9 and a new start: memory is lost, forge, host and disk stay. */
-  restart(): void;
+  /** As a kill -9 and a new start: memory is lost, forge, host and disk stay. `line`: what a time line of the test's own gave. */
+  restart(line?: { readonly clock: Clock; readonly runners: readonly Runner[] }): void;
 };
 
 export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOptions: Partial<FakeDriverOptions> = {}): Rig {
@@ -77,15 +78,15 @@ export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOption
   const driver = createFakeDriver({ clock, ...driverOptions });
   const store = createMemoryStore();
   const log = createMemoryLog();
-  const start = (): Reconciler =>
+  const start = (line?: Parameters<Rig['restart']>[0]): Reconciler =>
     createReconciler({
       forges: [{ forge, url: 'http://forge.test', pollIntervalMs: 1_000 }],
       driver,
       store,
-      records: [...store.records.values()],
+      records: line?.runners ?? [...store.records.values()],
       quarantined: [],
       policy: aPolicy(over),
-      clock,
+      clock: line?.clock ?? clock,
       log,
       random: () => 0.5,
       version: '0.0.0',
@@ -103,8 +104,8 @@ export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOption
       await rig.reconciler.settled();
       await flushed();
     },
-    restart() {
-      rig.reconciler = start();
+    restart(line) {
+      rig.reconciler = start(line);
     },
   };
   return rig;

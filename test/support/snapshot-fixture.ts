@@ -124,7 +124,7 @@ export const busy: Snapshot = {
   quarantined: ['j0000038abc.json'],
 };
 
-export const fixedClock: Clock = { now: () => now, sleep: () => Promise.resolve() };
+export const fixedClock: Clock = { now: () => now, wallOf: (at) => at, sleep: () => Promise.resolve() };
 
 export function rememberingLog(): Log & { readonly lines: readonly (readonly [level: string, event: string, facts: Facts | undefined])[] } {
   const lines: [string, string, Facts | undefined][] = [];
