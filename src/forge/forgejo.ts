@@ -7,6 +7,7 @@ import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/m
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Forge, ForgeVersion } from './forge.ts';
+import { createListSieve } from './list-sieve.ts';
 import { createHttpClient, type HttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
 import { type Asked, detailsOf, notJsonOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
 import {
@@ -38,21 +39,23 @@ export type ForgejoOptions = {
   readonly limits?: Partial<HttpLimits>;
 };
 
-/** Lists may be long (10,000 jobs are 2 MB); nothing else is. */
-const listBytes = 64 * 1024 * 1024;
+/** Lists may be long (10,000 jobs are 2 MB), and are sieved when they are; nothing else is. */
+const listBytes = 32 * 1024 * 1024;
 const otherBytes = 1024 * 1024;
 /** The server's own upper bound for a page. */
 const pageSize = 50;
 /** How often a list whose rows move while it is paged is gone through before giving up. */
 const passes = 3;
-/** More than any real list has; a server that miscounts must not keep us for ever. */
-const maxPages = 1000;
+/** More than any real list has, and how long one may take to read; a server that miscounts must not keep us for ever. */
+const mostRows = 50_000;
+const listingMs = 60_000;
 
 type Call = {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: string;
-  readonly maxBytes?: number;
+  /** It may be long. */
+  readonly list?: boolean;
   readonly signal: AbortSignal | undefined;
 };
 type Answer = { readonly asked: Asked; readonly reply: HttpReply };
@@ -64,13 +67,13 @@ export function createForgejo(options: ForgejoOptions): Forge {
 
   async function jobs(signal?: AbortSignal): Promise<readonly Job[]> {
     // No `labels` parameter: since Forgejo 14 that means all, and one poll serves every profile.
-    const answer = await ask({ method: 'GET', path: `${runners}/jobs`, maxBytes: listBytes, signal });
+    const answer = await ask({ method: 'GET', path: `${runners}/jobs`, list: true, signal });
     return valueOf(answer, 200, (json) => parseJobs(options.name, json));
   }
 
   /** Is the scope there and readable? Tells "no such runner" from "no such repository", which answer alike. */
   async function probe(signal: AbortSignal | undefined): Promise<void> {
-    const answer = await ask({ method: 'GET', path: `${runners}?page=1&limit=1`, maxBytes: listBytes, signal });
+    const answer = await ask({ method: 'GET', path: `${runners}?page=1&limit=1`, list: true, signal });
     valueOf(answer, 200, parseRegistrations);
   }
 
@@ -154,10 +157,11 @@ function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly http:
     onRetry: (error, pauseMs) =>
       log.debug('retry', { forge, code: error.code, ...error.details, pauseMs: Math.round(pauseMs) }, error.message),
   });
-  const ask: Ask = async ({ method, path, body, maxBytes = otherBytes, signal }) => {
+  const ask: Ask = async ({ method, path, body, list = false, signal }) => {
     const token = await tokenFile.read();
     const headers = { authorization: `token ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
-    const reply = await http.send({ method, path, headers, maxBytes, signal, ...(body === undefined ? {} : { body }) });
+    const bounds = list ? { maxBytes: listBytes, sieve: createListSieve } : { maxBytes: otherBytes };
+    const reply = await http.send({ method, path, headers, ...bounds, signal, ...(body === undefined ? {} : { body }) });
     return { asked: { forge, scope, method, path, token }, reply };
   };
   return { ask, http };
@@ -211,24 +215,26 @@ async function withdrawn(reason: unknown, id: number, unregister: (id: number) =
  */
 async function listAll(ask: Ask, runners: string, signal: AbortSignal | undefined): Promise<readonly Registration[]> {
   const read = async (query: string) => {
-    const answer = await ask({ method: 'GET', path: `${runners}${query}`, maxBytes: listBytes, signal });
+    const answer = await ask({ method: 'GET', path: `${runners}${query}`, list: true, signal });
     return { answer, rows: valueOf(answer, 200, parseRegistrations), total: totalOf(answer.reply) };
   };
+  const late = AbortSignal.timeout(listingMs);
   const whole = await read('');
   const found = new Map(whole.rows.map((row) => [row.id, row]));
   let { answer, total } = whole;
-  for (let pass = 1; pass <= passes && found.size < total; pass += 1) {
-    let last = maxPages;
+  for (let pass = 1; pass <= passes && found.size < total && total <= mostRows && !late.aborted; pass += 1) {
+    let last = 1;
     for (let page = 1; page <= last && found.size < total; page += 1) {
       const part = await read(`?page=${page}&limit=${pageSize}`);
       for (const row of part.rows) found.set(row.id, row);
       ({ answer, total } = part);
       // The size of a page is the server's choice; the first one shows it.
-      if (page === 1) last = Math.min(maxPages, Math.ceil(total / part.rows.length));
+      if (page === 1) last = Math.ceil(total / part.rows.length);
+      if (part.rows.length === 0 || total > mostRows || late.aborted) break;
     }
   }
   if (found.size >= total) return [...found.values()].toSorted((a, b) => a.id - b.id);
-  const message = `Forgejo "${answer.asked.forge}" lists ${total} runners but showed ${found.size} of them in ${passes} passes: the list is not complete.`;
+  const message = `Forgejo "${answer.asked.forge}" lists ${total} runners but showed ${found.size} of them: the list is not complete.`;
   throw new ControllerError('FORGE_UNREACHABLE', message, { details: { ...detailsOf(answer.asked), total, found: found.size } });
 }
 

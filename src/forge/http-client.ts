@@ -14,6 +14,8 @@ export type HttpCall = {
   readonly body?: string;
   /** A larger successful body rejects with FORGE_INCOMPATIBLE; that of a refusal is cut. */
   readonly maxBytes: number;
+  /** For an answer that is large: made once it is, then given each piece; only what it returns is kept and counted. */
+  readonly sieve?: () => (piece: Buffer) => Buffer;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -52,6 +54,8 @@ const defaultLimits: HttpLimits = {
 /** What 429 means when it does not say for how long, and the longest that is believed. */
 const silentThrottleMs = 30_000;
 const longestThrottleMs = 3_600_000;
+/** An answer up to here is kept as it came: a sieve looks at every byte. */
+const sievedBytes = 4 * 1024 * 1024;
 /** Enough of a refusal to quote its message. */
 const refusalBytes = 64 * 1024;
 
@@ -112,13 +116,20 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       body: call.body ?? null,
       signal,
     });
-    const pieces: Buffer[] = [];
     const good = statusCode < 300;
     const cap = good ? call.maxBytes : Math.min(call.maxBytes, refusalBytes);
+    let pieces: Buffer[] = [];
     let size = 0;
+    let sieve: ((piece: Buffer) => Buffer) | undefined;
     for await (const piece of body as AsyncIterable<Buffer>) {
-      pieces.push(piece);
-      size += piece.length;
+      const kept = sieve === undefined ? piece : sieve(piece);
+      pieces.push(kept);
+      size += kept.length;
+      if (size > sievedBytes && sieve === undefined && call.sieve !== undefined) {
+        sieve = call.sieve();
+        pieces = [sieve(Buffer.concat(pieces))];
+        size = pieces[0]?.length ?? 0;
+      }
       if (size > cap) break;
     }
     if (good && size > cap) throw tooLarge(call, statusCode);

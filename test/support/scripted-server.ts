@@ -29,7 +29,11 @@ export type Scripted =
   /** Goes on sending until the other side has enough. */
   | { readonly kind: 'endless'; readonly status: number; readonly text: string }
   /** These bytes and no others. */
-  | { readonly kind: 'raw'; readonly text: string };
+  | { readonly kind: 'raw'; readonly text: string }
+  /** A good head with these bytes as its body, whatever the head says of them. */
+  | { readonly kind: 'bytes'; readonly headers: Readonly<Record<string, string>>; readonly bytes: Buffer }
+  /** One byte after the other, without end. */
+  | { readonly kind: 'trickle'; readonly text: string };
 
 /** The answer to a request; `nth` counts all requests from 1. */
 export type Script = (heard: Heard, nth: number) => Scripted;
@@ -109,7 +113,19 @@ function play(scripted: Scripted, response: ServerResponse): void {
       break;
     }
     case 'raw':
-      response.socket?.end(scripted.text);
+      response.socket?.end(scripted.text, 'latin1');
       break;
+    case 'bytes':
+      response.writeHead(200, { 'content-type': 'application/json', ...scripted.headers });
+      response.end(scripted.bytes);
+      break;
+    case 'trickle': {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const again = (): void => {
+        if (!response.destroyed) response.write(scripted.text, () => setImmediate(again));
+      };
+      again();
+      break;
+    }
   }
 }
