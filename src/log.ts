@@ -3,6 +3,7 @@
 import { pino, stdTimeFunctions } from 'pino';
 import { isControllerError } from './errors.ts';
 import { createRedactor, type Redactor } from './log-redact.ts';
+import { visible } from './log-visible.ts';
 
 export { createRedactor, type Redactor } from './log-redact.ts';
 
@@ -74,6 +75,7 @@ export function createLog({ level, destination, redactor = createRedactor() }: L
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    hooks: { streamWrite: visible },
   };
   const logger = destination === undefined ? pino(options) : pino(options, destination);
 

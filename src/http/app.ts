@@ -5,10 +5,11 @@ import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import type { Clock } from '../clock.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { isControllerError } from '../errors.ts';
+import { visible } from '../log-visible.ts';
 import type { Log } from '../log.ts';
 import { healthOf } from './health.ts';
 import { maskedOf, statusOf, type ApiSettings } from './status.ts';
-import type { Problem } from './wire.ts';
+import type { Health, Problem, Status } from './wire.ts';
 
 export { serveHttp, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
@@ -42,9 +43,9 @@ export function createApp({ snapshot, settings, clock, log, mask = asItIs }: App
 
   app.get('/health', (c) => {
     const health = healthOf(picture(), settings, clock.now());
-    return c.json(health, health.status === 'ok' ? 200 : 503);
+    return json(c, health, health.status === 'ok' ? 200 : 503);
   });
-  app.get('/status', (c) => c.json(statusOf(picture(), settings, clock.now(), clock.wallOf)));
+  app.get('/status', (c) => json(c, statusOf(picture(), settings, clock.now(), clock.wallOf), 200));
   for (const path of ['/health', '/status'])
     app.all(path, (c) => {
       c.header('allow', 'GET, HEAD');
@@ -85,5 +86,9 @@ const loopbackNamesOnly: MiddlewareHandler = async (c, next) => {
 
 function answer(c: Context, status: number, code: string, title: string, detail: string): Response {
   const problem: Problem = { type: 'about:blank', title, status, code, detail };
-  return c.body(JSON.stringify(problem), status as 404, { 'content-type': 'application/problem+json' });
+  return json(c, problem, status, 'application/problem+json');
+}
+
+function json(c: Context, value: Health | Status | Problem, status: number, type = 'application/json'): Response {
+  return c.body(visible(JSON.stringify(value)), status as 404, { 'content-type': type });
 }

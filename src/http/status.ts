@@ -17,6 +17,9 @@ export type ApiSettings = {
 /** A moment of the time line as ISO 8601 of the wall clock. */
 type Show = (at: number) => string;
 
+/** Anybody's workflow may make jobs wait, and an answer is built in one go. */
+const waitingShown = 1_000;
+
 /** /status at `now`. The snapshot's times are those of the time line; `wallOf` says what the wall clock showed then. */
 export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number, wallOf: (at: number) => number): Status {
   const { capacity } = snapshot;
@@ -42,7 +45,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
       profile: runner.profile,
       phase: runner.phase,
     })),
-    waiting_jobs: snapshot.denials.map(({ job, reason, sentence, position }) => ({
+    waiting_jobs: snapshot.denials.slice(0, waitingShown).map(({ job, reason, sentence, position }) => ({
       ...jobOf(job.forge, job),
       name: job.name,
       labels: [...job.labels],
@@ -50,6 +53,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
       sentence,
       position: position ?? null,
     })),
+    waiting_jobs_left_out: Math.max(0, snapshot.denials.length - waitingShown),
     forges: snapshot.forges.map((forge) => forgeOf(forge, settings, iso)),
     runners: snapshot.runners.map((runner) => runnerOf(runner, iso)),
     recent: snapshot.ended.map((ended) => endedOf(ended, iso)),

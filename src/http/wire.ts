@@ -79,6 +79,8 @@ export const statusSchema = z.object({
       position: z.number().nullable(),
     }),
   ),
+  /** How many more wait than are shown. */
+  waiting_jobs_left_out: z.number(),
   forges: z.array(
     z.object({
       name: z.string(),

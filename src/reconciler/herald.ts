@@ -13,10 +13,14 @@ export type Herald = {
   registrations(registrations: World['registrations'], policy: Policy): void;
 };
 
+/** A line is written before the next thing is done: of ten thousand jobs that begin to wait at once, the rest is told at the next ticks. */
+const denialsPerTick = 200;
+
 export function createHerald(log: Log): Herald {
   const said = new Map<string, string>();
+  const isNews = (subject: string, fact: string): boolean => (said.get(subject) ?? '') !== fact;
   const sayOnce = (subject: string, fact: string, say: () => void): void => {
-    if ((said.get(subject) ?? '') === fact) return;
+    if (!isNews(subject, fact)) return;
     said.set(subject, fact);
     say();
   };
@@ -38,10 +42,13 @@ export function createHerald(log: Log): Herald {
     },
     denials(denials) {
       const subjects = new Set<string>();
+      let room = denialsPerTick;
       for (const { job, reason, sentence } of denials) {
         const subject = `deny ${job.forge} ${job.id}.${job.attempt}`;
         subjects.add(subject);
         const facts = { forge: job.forge, repository: job.repositoryId, job: job.id, handle: job.handle, name: job.name, reason };
+        if (!isNews(subject, reason) || room === 0) continue;
+        room -= 1;
         sayOnce(subject, reason, () => log.info('deny', facts, sentence));
       }
       for (const subject of said.keys()) if (subject.startsWith('deny ') && !subjects.has(subject)) said.delete(subject);

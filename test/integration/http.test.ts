@@ -86,6 +86,25 @@ describe('/health', () => {
 });
 
 describe('/status', () => {
+  test('of very many waiting jobs it shows the first thousand, and says how many more there are', async () => {
+    const [denial] = busy.denials;
+    if (denial === undefined) throw new Error('the busy picture has no denial');
+    const response = await appOf({ ...busy, denials: Array.from({ length: 20_000 }, () => denial) }).request('/status');
+    const text = await response.text();
+    expect(text.length).toBeLessThan(2_000_000);
+    const status = statusSchema.parse(JSON.parse(text));
+    expect([status.waiting_jobs.length, status.waiting_jobs_left_out]).toEqual([1_000, 19_000]);
+  });
+
+  test('what a workflow calls its jobs cannot play with the terminal of who reads the answer, and is all there', async () => {
+    const name = 'a\u001b[2J\u009b2J\u007f\u202eci\u2028\u{e0041}\ud800字';
+    const denials = busy.denials.map((denial) => ({ ...denial, job: { ...denial.job, name }, sentence: name }));
+    const text = await (await appOf({ ...busy, denials }).request('/status')).text();
+    expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+    expect(text).toContain('字');
+    expect(statusSchema.parse(JSON.parse(text)).waiting_jobs[0]).toMatchObject({ name, sentence: name });
+  });
+
   test('it has the shape of the ancestor', async () => {
     const status = (await (await appOf(busy).request('/status')).json()) as Record<string, unknown>;
     expect(status).toMatchObject({ max_concurrent: 7, poll_interval_seconds: 1, job_timeout_seconds: 7200 });

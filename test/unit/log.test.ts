@@ -1,5 +1,6 @@
 // Promises the lines of the log: their shape, what an error becomes, and that no secret passes (I7).
 
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ControllerError } from '../../src/errors.ts';
 import { createLog, type Log, type LogOptions } from '../../src/log.ts';
@@ -40,6 +41,17 @@ describe('the shape of a line', () => {
   test('facts cannot take the place of the line its own fields', () => {
     const { lines } = logged('info', (log) => log.info('launch', { event: 'x', level: 'y', msg: 'z', time: 't' }, 'm'));
     expect(lines[0]).toMatchObject({ event: 'launch', level: 'info', msg: 'm', event_: 'x', level_: 'y', msg_: 'z', time_: 't' });
+  });
+
+  test('whatever a fact or a message holds, a line is one line that a terminal only prints, and a program reads all of it', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 100 }), fc.string({ unit: 'grapheme' }), (name, title) => {
+        const { text, lines } = logged('info', (log) => log.info('deny', { name, labels: [title] }, `${title} ${name}`));
+        expect(text.slice(0, -1)).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]|\p{Bidi_Control}/u);
+        expect(lines).toMatchObject([{ name, labels: [title], msg: `${title} ${name}` }]);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test('percent signs in a message and facts of every kind do no harm', () => {

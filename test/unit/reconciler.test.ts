@@ -388,6 +388,16 @@ describe('fairness and drain', () => {
     await rig.step();
     expect(only(rig).assignment?.handle).toBe('handle-2');
   });
+  test('of very many jobs that begin to wait at once a tick says a part, and each is said in the end', async () => {
+    const rig = createRig();
+    for (let id = 1; id <= 500; id += 1) rig.forge.queue(id, { labels: ['gpu'] });
+    const said = (): unknown[] => rig.log.lines.filter(({ event }) => event === 'deny').map(({ facts }) => facts.job);
+    await rig.step();
+    expect(said()).toHaveLength(200);
+    for (let second = 0; second < 5; second += 1) await rig.step();
+    expect(new Set(said()).size).toBe(500);
+    expect(said()).toHaveLength(500);
+  });
   test('a denied job is said once in the log, not at every tick', async () => {
     const rig = createRig();
     rig.forge.queue(1, { labels: ['gpu'] });
