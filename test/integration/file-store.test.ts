@@ -1,9 +1,10 @@
 // The records on a real disk.
 
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EndReason, StopReason } from '../../src/core/model.ts';
 import { openFileStore } from '../../src/store/file-store.ts';
 import { aJob, aRunner } from '../support/build.ts';
 
@@ -23,6 +24,18 @@ const full = aRunner(aJob(1), {
   stop: { reason: 'job-timeout', at: 5 },
 });
 
+// By type, no word can be missing here that the program knows.
+const stopReasons: Record<StopReason, true> = {
+  'start-timeout': true,
+  unpicked: true,
+  'job-timeout': true,
+  cancelled: true,
+  'job-gone': true,
+  'start-failed': true,
+  operator: true,
+};
+const endReasons: Record<EndReason, true> = { ...stopReasons, finished: true, 'machine-failed': true, 'machine-lost': true };
+
 describe('file store', () => {
   test('what was put reads back equal, and is gone after delete', async () => {
     const store = await opened();
@@ -32,6 +45,28 @@ describe('file store', () => {
     await store.delete(full.id);
     await store.delete(full.id);
     expect((await store.load()).runners).toEqual([aRunner(aJob(2))]);
+    await store.close();
+  });
+  test('every word for a stop and for an end reads back, with what was seen of it', async () => {
+    const store = await opened();
+    const exit = { result: 'oom-kill', code: 'killed', status: 'KILL', memoryPeakBytes: 7, oomKills: 1 };
+    const ended = Object.keys(endReasons).map((reason, index) =>
+      aRunner(aJob(index + 1), { createdAt: index, taskId: 9, ending: { reason: reason as EndReason, at: 5, exit } }),
+    );
+    const stopped = Object.keys(stopReasons).map((reason, index) =>
+      aRunner(aJob(index + 101), { createdAt: index + 100, taskId: 9, stop: { reason: reason as StopReason, at: 5 } }),
+    );
+    for (const runner of [...ended, ...stopped]) await store.put(runner);
+    expect(await store.load()).toEqual({ runners: [...ended, ...stopped], quarantined: [] });
+    await store.close();
+  });
+  test('I1 whoever reads a record while it is written anew sees the old one whole', async () => {
+    const store = await opened();
+    await store.put(aRunner(aJob(1)));
+    const before = await open(join(stateDir, 'runners', `${full.id}.json`));
+    await store.put(full);
+    expect(JSON.parse(await before.readFile('utf8'))).toEqual({ version: 1, runner: aRunner(aJob(1)) });
+    await before.close();
     await store.close();
   });
   test('I7 a record with a token is readable by its owner alone', async () => {
@@ -46,7 +81,7 @@ describe('file store', () => {
     await store.put(full);
     await writeFile(join(stateDir, 'runners', `${aRunner(aJob(2)).id}.json.new`), '{"versio');
     await writeFile(join(stateDir, 'runners', 'j0000009abc.json'), '{"version":1,"runner":{"id":"j00');
-    await writeFile(join(stateDir, 'runners', 'j0000008abc.json'), JSON.stringify({ version: 99, runner: full }));
+    await writeFile(join(stateDir, 'runners', 'j0000008abc.json'), JSON.stringify({ version: 99, runner: { ...full, id: 'j0000008abc' } }));
     const loaded = await store.load();
     expect(loaded.runners).toEqual([full]);
     expect(loaded.quarantined).toEqual(['j0000008abc.json', 'j0000009abc.json']);
@@ -71,6 +106,11 @@ describe('file store', () => {
     await (await opened('home')).close();
     await expect(opened('test')).rejects.toThrow(/belongs to the controller `home`, this one is `test`/);
     await (await opened('home')).close();
+  });
+  test('a state directory whose owner cannot be read is refused rather than taken over', async () => {
+    await (await opened()).close();
+    await writeFile(join(stateDir, 'controller.json'), '{"versio');
+    await expect(opened()).rejects.toThrow(/belongs to the controller `unreadable`/);
   });
   test('a state directory that cannot be made says where', async () => {
     await writeFile(join(stateDir, 'file'), '');

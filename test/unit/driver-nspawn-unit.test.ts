@@ -56,6 +56,7 @@ describe('names', () => {
     ['forgejo-runner-main-J0000001ABC.service', '.service', undefined],
     ['forgejo-runner-main-j0000001abc.scope', '.service', undefined],
     ['forgejo-runner-main.service', '.service', undefined],
+    ['forgejo-runner-main-j0000001abc-backups', '.service', undefined],
   ] as const)('%s is ours only when it matches exactly (I6)', (name, suffix, expected) => {
     expect(machineOfName('main', name, suffix)).toBe(expected);
   });
@@ -79,6 +80,10 @@ describe('unit properties', () => {
     expect(names).toContain('MemorySwapMax');
     const set = Object.fromEntries(unitPropertiesOf(inputOf({ limits: { cpus: 1.5, memoryBytes: 2 ** 31, tasks: 500 } })));
     expect(set).toMatchObject({ CPUQuota: '150%', MemoryMax: '2147483648', TasksMax: '500', MemorySwapMax: '0' });
+  });
+
+  test('a step that is killed for want of memory does not take its machine with it', () => {
+    expect(Object.fromEntries(unitPropertiesOf(inputOf()))).toMatchObject({ OOMPolicy: 'continue' });
   });
 
   test('every deadline is on the unit, too (I5)', () => {
@@ -125,6 +130,11 @@ describe('the nspawn command line', () => {
     expect(argv.slice(-3)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/init']);
     expect(argv).toContain('--bind-ro=/usr:/usr:idmap');
     expect(argv.filter((argument) => argument.startsWith('--bind=') || argument.startsWith('--capability'))).toEqual([]);
+  });
+
+  test('gives no new privileges, ends by a signal that the runner hears, and hears nothing from files of the host', () => {
+    const argv = nspawnArgumentsOf(inputOf());
+    for (const option of ['--no-new-privileges=yes', '--kill-signal=SIGTERM', '--settings=no']) expect(argv).toContain(option);
   });
 
   test('binds say read-only unless writable, and escape what nspawn would split at', () => {

@@ -55,6 +55,8 @@ describe('poll cadence', () => {
     expect(poller.status()).toMatchObject({ lastGoodPollAt: 4, error: { code: 'FORGE_UNREACHABLE', since: 1_000 } });
     answered(poller, 200_000);
     expect(poller.status().error).toBeUndefined();
+    poller.failed(new ControllerError('FORGE_UNREACHABLE', 'refused'), 300_000);
+    expect(poller.nextAt()).toBe(301_000);
   });
   test('a throttled forge is left alone as long as it asked for', () => {
     const poller = createPoller('http://forge.test', 1_000, half);

@@ -1,0 +1,207 @@
+// Promises mutations at the borders: records on disk, names and command lines of machines, what a forge says.
+
+import type { Target } from './mutation.ts';
+
+const storeTests = ['test/integration/file-store.test.ts'];
+const listingTests = ['test/integration/driver-listing.test.ts'];
+const forgeTests = [
+  'test/integration/forgejo-adapter.test.ts',
+  'test/integration/forgejo-adapter-register.test.ts',
+  'test/integration/forgejo-adapter-check.test.ts',
+];
+
+export const adapterTargets: readonly Target[] = [
+  {
+    file: 'src/store/file-store.ts',
+    tests: storeTests,
+    mutations: [
+      ['a record is overwritten in place', 'const temporary = `${path}.new`;', 'const temporary = path;'],
+      ['an unreadable record is deleted', 'else await rename(path, join(quarantine, name));', 'else await rm(path, { force: true });'],
+      ['a record that is gone cannot be deleted again', 'rm(pathOf(id), { force: true })', 'rm(pathOf(id))'],
+      ['anybody may read a record', "open(temporary, 'w', 0o600)", "open(temporary, 'w')"],
+      ['a refused state directory stays locked', '    lock.close();\n    throw error;', '    throw error;'],
+      ['a record under the name of another is believed', ' && name === `${runner.id}.json`) loaded', ') loaded'],
+      ['a directory of another controller is taken over', 'if (owner === controllerId) return;', 'if (owner !== undefined) return;'],
+      [
+        'a directory whose owner cannot be read is taken over',
+        'if (owner === controllerId) return;',
+        'if (owner === undefined || owner === controllerId) return;',
+      ],
+      [
+        'what was half written lies there for ever',
+        "if (name.endsWith('.new')) await rm(path, { force: true });",
+        "if (name.endsWith('.new')) continue;",
+      ],
+      [
+        'one unreadable record hides those after it',
+        'else await rename(path, join(quarantine, name));',
+        'else {\n        await rename(path, join(quarantine, name));\n        break;\n      }',
+      ],
+    ],
+  },
+  {
+    file: 'src/store/record-wire.ts',
+    tests: storeTests,
+    mutations: [
+      [
+        'a record of a later version is read as if it were ours',
+        'version: z.literal(formatVersion),\n  runner',
+        'version: z.int(),\n  runner',
+      ],
+      ['who was missed is forgotten over a restart', 'missedAt: z.number().exactOptional(),', ''],
+      ['the clocks of a runner are forgotten over a restart', 'timeouts: z.object({', 'clocks: z.object({'],
+      ['the task of a runner is forgotten over a restart', 'taskId: z.int().exactOptional(),', ''],
+      ['a record with a stop by the operator cannot be read', "'start-failed', 'operator'] as const", "'start-failed'] as const"],
+      ['a record that ended with a lost machine cannot be read', "'machine-failed', 'machine-lost']", "'machine-failed']"],
+      ['how a machine ended is forgotten over a restart', 'ending: z.object({', 'ended: z.object({'],
+    ],
+  },
+  {
+    file: 'src/driver/nspawn-unit.ts',
+    tests: ['test/unit/driver-nspawn-unit.test.ts', 'test/unit/driver-network.test.ts'],
+    mutations: [
+      [
+        'units of a controller whose id begins like ours are ours',
+        'const prefix = `forgejo-runner-${controllerId}-`;',
+        'const prefix = `forgejo-runner-${controllerId}`;',
+      ],
+      ['a unit of any kind is a machine', ' || !name.endsWith(suffix)) return undefined;', ') return undefined;'],
+      [
+        'an interface is ours by its first letters',
+        'return isMachineId(id) ? id : undefined;\n}\n\n/** Where things',
+        "return id === '' ? undefined : id;\n}\n\n/** Where things",
+      ],
+      ['half an exit record is a whole one', "if (!text.endsWith('\\n')) return undefined;", ''],
+      ['the unit runs on when every clock is over', '`${spec.runtimeMaxMs}ms`', "'infinity'"],
+      ['a stop has no end', "['TimeoutStopSec', `${spec.profile.timeouts.stopMs}ms`]", "['TimeoutStopSec', 'infinity']"],
+      ['only the first process of a machine is killed', "['KillMode', 'mixed']", "['KillMode', 'process']"],
+      ['one step that takes too much memory takes the runner with it', "['OOMPolicy', 'continue']", "['OOMPolicy', 'stop']"],
+      ['all machines share one uid range', 'uidBaseOf(spec.slot)', 'uidBaseOf(0)'],
+      ['every bind is writable', "`--bind${bind.writable ? '' : '-ro'}=", '`--bind='],
+      ['a colon in a path is split at', ".replaceAll('\\\\', '\\\\\\\\').replaceAll(':', '\\\\:')", ".replaceAll('\\\\', '\\\\\\\\')"],
+      ['a dollar in the environment is expanded by PID 1', ".map((argument) => argument.replaceAll('$', '$$$$'))", ''],
+      ['a step may gain privileges', "'--no-new-privileges=yes'", "'--no-new-privileges=no'"],
+      ['settings lying on the host change a machine', "    '--settings=no',\n", ''],
+      ['a stop is a signal that the runner ignores', "'--kill-signal=SIGTERM'", "'--kill-signal=SIGRTMIN+3'"],
+      ['an unknown peak is a peak of nothing', '...(/^\\d{1,15}$/.test(peak) ?', '...(/^\\d{0,15}$/.test(peak) ?'],
+    ],
+  },
+  {
+    file: 'src/driver/listing.ts',
+    tests: listingTests,
+    mutations: [
+      [
+        'a machine that is being made is lost',
+        'if (early || input.beingStarted(id)) return',
+        'if (input.beingStarted(id) && unit !== undefined) return',
+      ],
+      [
+        'a machine whose making ended while we looked is lost',
+        'if (early || input.beingStarted(id)) return',
+        'if (input.beingStarted(id)) return',
+      ],
+      ['a machine that has ended is still starting', "if (exit !== undefined) return { ...base, state: 'exited', exit };", ''],
+      [
+        'a machine with nothing but its folder is not lost',
+        "exit: { result: 'lost', code: '', status: '' }",
+        "exit: { result: 'success', code: 'exited', status: '0' }",
+      ],
+      ['the slot that a machine was given is not believed', 'slot: marker?.slot ?? slotOf', 'slot: slotOf'],
+    ],
+  },
+  {
+    file: 'src/driver/traces.ts',
+    tests: listingTests,
+    mutations: [
+      [
+        'every folder is a machine',
+        'folders: idsOf(folders.map((name) => (isMachineId(name) ? name : undefined)))',
+        'folders: idsOf(folders)',
+      ],
+      [
+        'every exit record is of a machine of ours',
+        'exits: idsOf(exits.map((name) => (isMachineId(name) ? name : undefined)))',
+        'exits: idsOf(exits)',
+      ],
+      ['an exit record that was left behind is not seen', 'namesIn(`${stateDir}/exits`)', 'namesIn(`${stateDir}/exit`)'],
+      [
+        'a folder that cannot be read has nothing in it',
+        "if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];\n    throw error;",
+        'return [];',
+      ],
+    ],
+  },
+  {
+    file: 'src/forge/forgejo-wire.ts',
+    tests: forgeTests,
+    mutations: [
+      ['null, which means that nothing waits, is refused', 'if (json === null) return undefined;', ''],
+      [
+        'anything that is no list is an empty one',
+        "if (!Array.isArray(json)) return 'the answer: is no list';",
+        'if (!Array.isArray(json)) return undefined;',
+      ],
+      [
+        'a row that cannot be read is left out',
+        'if (!parsed.ok) return `${index}.${parsed.problem}`;',
+        'if (!parsed.ok && index < 0) return parsed.problem;',
+      ],
+      [
+        'a registration may run a second job',
+        'JSON.stringify({ name, description, ephemeral: true })',
+        'JSON.stringify({ name, description })',
+      ],
+      [
+        'a status that nobody has heard of is idle',
+        "registrationStates.get(row.status) ?? 'active'",
+        "registrationStates.get(row.status) ?? 'idle'",
+      ],
+      ['a queued job does not wait', "  ['queued', 'waiting'],\n", ''],
+      ['jobs come newest first', 'jobs.toSorted((a, b) => a.id - b.id)', 'jobs'],
+      ['an id that has lost digits is used', 'Number.isSafeInteger(value)', 'Number.isInteger(value)'],
+    ],
+  },
+  {
+    file: 'src/forge/forgejo.ts',
+    tests: forgeTests,
+    mutations: [
+      ['a registration is believed without looking at what was read back', 'if (wrong !== undefined) throw', 'if (wrong === name) throw'],
+      ['a registration that cannot be trusted is left behind', 'throw await withdrawn(error, credentials.id, unregister);', 'throw error;'],
+      [
+        'somebody else under our name is believed',
+        'if (seen.id !== made.id || seen.uuid !== made.uuid) return',
+        'if (seen.id !== made.id && seen.uuid !== made.uuid) return',
+      ],
+      [
+        'a registration without our mark is believed',
+        'if (seen.description !== description) return',
+        'if (seen.description !== description && seen.name !== name) return',
+      ],
+      [
+        'any 404 says that a registration is gone',
+        'return reply.status === 404 && refusalMessageOf(reply.text) !== undefined;',
+        'return reply.status === 404;',
+      ],
+      ['a registration is gone when its repository cannot be seen', 'await probe(signal);\n    return undefined;', 'return undefined;'],
+      ['a list that is short of rows is whole', 'if (found.size >= total) return', 'if (found.size > 0) return'],
+      [
+        'a registration that is gone cannot be deleted again',
+        'if (reply.status !== 204 && !isAbsent(reply)) throw',
+        'if (reply.status !== 204) throw',
+      ],
+    ],
+  },
+  {
+    file: 'src/forge/token-file.ts',
+    tests: forgeTests,
+    mutations: [
+      [
+        'a token that was changed is not noticed',
+        'if (known?.mark === markOf(status)) return known.token;',
+        'if (known !== undefined) return known.token;',
+      ],
+      ['a new token is not concealed', 'if (known?.token !== token) log.conceal(token);', 'if (known === undefined) log.conceal(token);'],
+      ['a token file that keeps size and date is never read again', ':${status.mtimeNs}:${status.ctimeNs}`', ':${status.mtimeNs}`'],
+    ],
+  },
+];
