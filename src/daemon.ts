@@ -1,106 +1,61 @@
-// Promises the composition root: the only module that names adapters. Starts the parts in order, wires cron and the way out, and stops them
-// in the reverse order. The end of the service touches no running job.
+// Promises the composition root of the service. Starts the parts in order, wires cron, the operator's orders and the way out, and stops the
+// parts in the reverse order. The end of the service touches no running job.
 
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { schedule } from 'node-cron';
-import { hostTime, type Clock } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
-import { descriptionOf } from './core/naming.ts';
-import { slotCountOf } from './core/subnets.ts';
-import { bootIdOf, openTimeLine } from './daemon-clock.ts';
-import { createNspawnDriver } from './driver/nspawn.ts';
-import { createForgejo } from './forge/forgejo.ts';
+import { openParts, type Parts } from './daemon-parts.ts';
+import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
 import { createApp, serveHttp } from './http/app.ts';
-import type { Log } from './log.ts';
-import { createReconciler, type Reconciler } from './reconciler/reconciler.ts';
-import { openFileStore } from './store/file-store.ts';
-
-/** How long a machine may outlive its job in the forge's list. */
-const goneGraceMs = 5_000;
+import type { RootLog } from './log.ts';
 
 /** `mask` conceals in the API's answers what `log` conceals in its lines. */
-type Voice = { readonly version: string; readonly log: Log; readonly mask: (text: string) => string };
+export type Voice = { readonly version: string; readonly log: RootLog; readonly mask: (text: string) => string };
 
-/** Runs until the signal aborts. Rejects with the code that main turns into an exit code, or with a bug. */
-export async function runDaemon(config: Config, voice: Voice, signal: AbortSignal): Promise<void> {
+/** What an operator may ask of a running service. */
+export type Order = 'reload' | 'drain' | 'resume';
+
+/** `ending` aborts when the service is to detach. Orders that came before `obey` is called are given to it at once. */
+export type Orders = { readonly ending: AbortSignal; obey(take: (order: Order, by: string) => void): void };
+
+/** Runs until `ending` aborts or a drain is through. Rejects with the code that main turns into an exit code, or with a bug. */
+export async function runDaemon(config: Config, voice: Voice, orders: Orders, read: LiveOptions['read']): Promise<void> {
   const { version, log } = voice;
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
   for (const warning of config.warnings) log.warn('warning', {}, warning);
-  const store = await openFileStore(config);
+  const parts = await openParts(config, log, version);
+  let result: string;
   try {
-    const loaded = await store.load();
-    const { quarantined } = loaded;
-    for (const name of quarantined)
-      log.error('quarantine', { file: name }, 'a record could not be read and was put aside; see docs/OPERATIONS.md');
-    const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
-    const { clock, runners } = await openTimeLine(line);
-    const { controllerId, stateDir, network, profiles } = config;
-    const forgeUrls = config.forges.flatMap((forge) => [forge.url, forge.instanceUrl]);
-    const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls, log, clock });
-    await driver.check();
-    const forges = config.forges.map((forge) => ({ ...forge, forge: createForgejo({ ...forge, clock, log }) }));
-    const reconciler = createReconciler({
-      forges,
-      driver,
-      store,
-      records: runners,
-      quarantined,
-      policy: await policyOf(config),
-      clock,
-      log,
-      random: Math.random,
-      version,
-    });
-    await serve(config, reconciler, clock, voice, signal);
-    await Promise.all(forges.map(({ forge }) => forge.close()));
+    await parts.driver.check();
+    result = await serve(config, parts, voice, orders, read);
   } finally {
-    await store.close();
+    await parts.close();
   }
-  log.info('detach', {}, 'stopped; running jobs go on and are picked up at the next start');
+  if (result === 'drained') log.info('detach', {}, 'drained: nothing of ours is left; the next start serves again');
+  else log.info('detach', {}, 'stopped; running jobs go on and are picked up at the next start');
 }
 
-async function policyOf(config: Config) {
-  const { controllerId, maxConcurrent, maxPerRepository, profiles, network } = config;
-  return {
-    controllerId,
-    description: descriptionOf(controllerId, await hostKey()),
-    maxConcurrent,
-    profiles,
-    slots: slotCountOf({ ...network.pool, prefix: network.prefix }),
-    goneGraceMs,
-    ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
-  };
-}
-
-/** Tells hosts apart without giving the machine id away (machine-id(5) asks for a keyed hash). It survives the loss of the state directory. */
-async function hostKey(): Promise<string> {
-  const id = await machineId();
-  return createHash('sha256').update(`forgejo-runner-controller\n${id.trim()}`).digest('hex').slice(0, 8);
-}
-
-/** A host without a machine id is told apart by its name; one whose id cannot be read must not change its mark unnoticed. */
-async function machineId(): Promise<string> {
-  try {
-    return await readFile('/etc/machine-id', 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hostname();
-    throw error;
-  }
-}
-
-async function serve(config: Config, reconciler: Reconciler, clock: Clock, { log, mask }: Voice, signal: AbortSignal): Promise<void> {
-  const { maxConcurrent, pollIntervalMs, jobTimeoutMs, forges, http: address } = config;
-  const settings = { host: address.host, configHash: configHashOf(config), maxConcurrent, pollIntervalMs, jobTimeoutMs, forges };
-  const app = createApp({ snapshot: () => reconciler.snapshot(), settings, clock, log, mask });
-  const http = await serveHttp({ app, ...address });
-  const cron = schedule(config.maintenance, () => reconciler.maintain(), { noOverlap: true });
+async function serve(
+  config: Config,
+  parts: Parts,
+  voice: Voice,
+  orders: Orders,
+  read: LiveOptions['read'],
+): Promise<'stopped' | 'drained'> {
+  const { log, mask } = voice;
+  const reconciler = parts.reconciler('serving');
+  const live = createLiveConfig({ config, parts, reconciler, log, mask, read });
+  const { host } = config.http;
+  const app = createApp({ snapshot: () => reconciler.snapshot(), settings: live.settings, host, clock: parts.clock, log, mask });
+  const http = await serveHttp({ app, ...config.http });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
+  const bug = Promise.withResolvers<never>();
+  orders.obey((order, by) => {
+    if (order === 'reload') live.reload(by).catch(bug.reject);
+    else reconciler.drain(order === 'drain', by);
+  });
   try {
-    await reconciler.run(signal);
+    return await Promise.race([reconciler.run(orders.ending), bug.promise]);
   } finally {
-    await cron.destroy();
+    await live.close();
     await http.close();
   }
 }

@@ -11,9 +11,11 @@ export { createRedactor, type Redactor } from './log-redact.ts';
 export type Event =
   | 'start'
   | 'ready'
+  | 'ending'
   | 'detach'
   | 'drain'
-  | 'resume' // the service itself
+  | 'resume'
+  | 'reload' // the service itself
   | 'launch'
   | 'assign'
   | 'picked'
@@ -53,6 +55,9 @@ export type Log = {
   conceal(secret: string): void;
 };
 
+/** The log of the whole process, which alone may change how much is said. */
+export type RootLog = Log & { setLevel(level: LogOptions['level']): void };
+
 export type LogOptions = {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   /** Gets each line with its line feed; stdout when left out. */
@@ -69,7 +74,7 @@ const reserved = new Set(['level', 'time', 'event', 'msg']);
  * stack only at level debug, or when an error that is not ours (a bug) is logged as error. Writes are synchronous: what was logged before
  * a crash is in the journal.
  */
-export function createLog({ level, destination, redactor = createRedactor() }: LogOptions): Log {
+export function createLog({ level, destination, redactor = createRedactor() }: LogOptions): RootLog {
   const options = {
     level,
     base: null,
@@ -83,12 +88,20 @@ export function createLog({ level, destination, redactor = createRedactor() }: L
     (severity: LogOptions['level']) =>
     (event: Event, facts: Facts = {}, message?: string): void => {
       if (!logger.isLevelEnabled(severity)) return;
-      const stack = level === 'debug' || (severity === 'error' && facts.error !== undefined && !isControllerError(facts.error));
+      const stack =
+        logger.isLevelEnabled('debug') || (severity === 'error' && facts.error !== undefined && !isControllerError(facts.error));
       const named = Object.fromEntries(Object.entries(facts).map(([name, fact]) => [reserved.has(name) ? `${name}_` : name, fact]));
       const line = { event, ...(redactor.data(named, stack) as object) };
       if (message === undefined) logger[severity](line);
       else logger[severity](line, '%s', redactor.text(message));
     };
 
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), conceal: redactor.conceal };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    conceal: redactor.conceal,
+    setLevel: (chosen) => void (logger.level = chosen),
+  };
 }

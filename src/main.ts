@@ -3,7 +3,8 @@
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
-import { loadConfig, renderConfig } from './config/config.ts';
+import { loadConfig, renderConfig, type Config } from './config/config.ts';
+import type { Order, Orders } from './daemon.ts';
 import { isControllerError } from './errors.ts';
 
 const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
@@ -11,6 +12,9 @@ const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
 Commands:
   run            poll, run jobs in containers, serve /health and /status (the default)
   check-config   print the configuration as resolved, or every mistake in it
+
+Signals to a running service: HUP reads the configuration again; USR1 starts nothing more, finishes what runs and ends; USR2 takes that
+back; TERM ends it at once while running jobs go on and are found by the next start.
 
 Options:
   -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
@@ -33,16 +37,21 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`forgejo-runner-controller ${pkg.version}\n`);
     return 0;
   }
-  const config = await loadConfig({ env: process.env, ...(values.config === undefined ? {} : { file: values.config }) });
-  if (command === 'check-config') {
-    process.stdout.write(renderConfig(config));
-    for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`);
-    return 0;
-  }
+  const source = { env: process.env, ...(values.config === undefined ? {} : { file: values.config }) };
+  if (command === 'check-config') return checkConfig(await loadConfig(source));
+  // From the first moment on: a signal that comes while the service starts must not end it.
+  const orders = takeOrders();
+  const config = await loadConfig(source);
   const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
   const redactor = createRedactor();
   const log = createLog({ level: config.logLevel, redactor });
-  await runDaemon(config, { version: pkg.version, log, mask: redactor.text }, ending());
+  await runDaemon(config, { version: pkg.version, log, mask: redactor.text }, orders, (guarded) => loadConfig({ ...source, guarded }));
+  return 0;
+}
+
+function checkConfig(config: Config): number {
+  process.stdout.write(renderConfig(config));
+  for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`);
   return 0;
 }
 
@@ -66,16 +75,30 @@ function parse(argv: readonly string[]) {
   }
 }
 
-/** Aborts at the first SIGTERM or SIGINT; a second one ends the process at once, which is as safe as any crash. */
-function ending(): AbortSignal {
+/** Detaches at the first SIGTERM or SIGINT; a second one ends the process at once, which is as safe as any crash. */
+function takeOrders(): Orders {
+  const early: (readonly [Order, string])[] = [];
+  let take = (order: Order, by: string): void => void early.push([order, by]);
+  for (const [signal, order] of [
+    ['SIGHUP', 'reload'],
+    ['SIGUSR1', 'drain'],
+    ['SIGUSR2', 'resume'],
+  ] as const)
+    process.on(signal, () => take(order, `signal ${signal}`));
   const controller = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(1);
-      controller.abort();
+      controller.abort(`signal ${signal}`);
     });
   }
-  return controller.signal;
+  return {
+    ending: controller.signal,
+    obey(taker) {
+      take = taker;
+      for (const [order, by] of early.splice(0)) taker(order, by);
+    },
+  };
 }
 
 try {

@@ -18,8 +18,13 @@ export { renderConfig } from './render.ts';
 
 export type { Config } from './settings.ts';
 
-/** What loadConfig needs. `env` is given by main, the only reader of process.env; `host` stands for the machine in tests. */
-export type LoadOptions = { readonly file?: string; readonly env: Environment; readonly host?: Host };
+export { liveOf } from './live.ts';
+
+/**
+ * What loadConfig needs. `env` is given by main, the only reader of process.env; `host` stands for the machine in tests; `guarded` are more
+ * paths that no job may see: those of the configuration that is in force when this one is read.
+ */
+export type LoadOptions = { readonly file?: string; readonly env: Environment; readonly host?: Host; readonly guarded?: readonly string[] };
 
 const keys = [
   'controllerId',
@@ -43,14 +48,14 @@ const defaultStateDir = '/var/lib/forgejo-runner-controller';
  * Reads the YAML file (when one is named) and lays the environment over it. Rejects with CONFIG_INVALID and nothing else:
  * `details.mistakes` is [{path, message, remedy}], and the message says the same in lines for a person.
  */
-export async function loadConfig({ file, env, host = thisHost }: LoadOptions): Promise<Config> {
+export async function loadConfig({ file, env, host = thisHost, guarded = [] }: LoadOptions): Promise<Config> {
   const findings = createFindings();
   const tree = file === undefined ? undefined : await readTree(file, host, findings);
   // Without a readable file every further mistake would only be an echo of that one.
   if (file !== undefined && tree === undefined) throw invalid(findings.mistakes);
   const root = openSection(overlay(tree, env, findings), '', keys, findings);
   if (root === undefined) throw invalid(findings.mistakes);
-  const config = await readRoot(root, env, host, findings);
+  const config = await readRoot(root, env, host, findings, guarded);
   if (root.get('strict', flag) === true)
     for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
   if (findings.mistakes.length > 0) throw invalid(findings.mistakes);
@@ -81,7 +86,13 @@ async function readTree(file: string, host: Host, findings: Findings): Promise<T
   }
 }
 
-async function readRoot(root: Section, env: Environment, host: Host, findings: Findings): Promise<Omit<Config, 'warnings'>> {
+async function readRoot(
+  root: Section,
+  env: Environment,
+  host: Host,
+  findings: Findings,
+  guarded: readonly string[],
+): Promise<Omit<Config, 'warnings'>> {
   const given = root.get('controllerId', controllerId);
   const stateDir = root.get('stateDir', absolutePath('the state directory')) ?? stateDirectoryOf(env);
   if (stateDir === '/') findings.add('stateDir', 'is the root of the host', `write a directory of its own, such as ${defaultStateDir}`);
@@ -93,7 +104,7 @@ async function readRoot(root: Section, env: Environment, host: Host, findings: F
   checkCapacity(maxConcurrent, network, findings);
   const forges = await readForges(root, { env, host, findings, pollIntervalMs });
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
-  checkBinds(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile)], findings);
+  checkBinds(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile), ...guarded], findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
   if (controllerIdIsDefault)

@@ -42,22 +42,41 @@ export type NspawnDriverInput = {
 /** What check() found out and start() builds on. */
 type Prepared = { readonly images: ReadonlyMap<string, RootImage>; readonly resolvers: readonly string[]; readonly mtu: number };
 
-export function createNspawnDriver(input: NspawnDriverInput): Driver {
+/** What may change while machines run; they keep what they were started with. */
+export type NspawnSettings = Pick<NspawnDriverInput, 'profiles' | 'forgeUrls'>;
+
+export type NspawnDriver = Driver & {
+  /** From now on these profiles and forges. Rejects as check() does, and changes nothing, when this host cannot run them. */
+  configure(settings: NspawnSettings): Promise<void>;
+};
+
+export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
   const { controllerId, stateDir, network, log, clock } = input;
+  let profiles = input.profiles;
+  // A forge that left the configuration still hears from the machines it has: its address stays open until the next start.
+  const forgeUrls = new Set(input.forgeUrls);
+  let last: Promise<unknown> = Promise.resolve();
   const starting = new Set<MachineId>();
   let prepared: Promise<Prepared> | undefined;
   let waiting = 0;
 
-  async function prepare(): Promise<Prepared> {
+  /** One after the other: the rules of an older look must not replace those of a newer one. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = last.then(work, work);
+    last = turn;
+    return turn;
+  }
+
+  async function prepare(wanted: NspawnSettings): Promise<Prepared> {
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
-    await checkHost(input);
-    const templates = new Map(input.profiles.map((profile) => [templateKey(profile), profile.template]));
+    await checkHost({ ...input, profiles: wanted.profiles });
+    const templates = new Map(wanted.profiles.map((profile) => [templateKey(profile), profile.template]));
     const [images, resolvers, mtu, endpoints] = await Promise.all([
       Promise.all([...templates].map(async ([key, template]) => [key, await inspectTemplate(template)] as const)),
       resolversOf(network),
       uplinkMtu(),
-      resolveEndpoints(input.forgeUrls, (url, error) =>
+      resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
         log.warn('host-error', { url, error }, 'a forge name did not resolve; machines cannot reach it until it does'),
       ),
     ]);
@@ -66,7 +85,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
   }
 
   async function check(): Promise<void> {
-    const attempt = prepare();
+    const attempt = inTurn(() => prepare({ profiles, forgeUrls: [] }));
     // A failed check must not be remembered: the next start tries again.
     prepared = attempt;
     try {
@@ -75,6 +94,15 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
       if (prepared === attempt) prepared = undefined;
       throw error;
     }
+  }
+
+  async function configure(settings: NspawnSettings): Promise<void> {
+    await inTurn(async () => {
+      const found = await prepare(settings);
+      prepared = Promise.resolve(found);
+      profiles = settings.profiles;
+      for (const url of settings.forgeUrls) forgeUrls.add(url);
+    });
   }
 
   async function ready(): Promise<Prepared> {
@@ -162,6 +190,7 @@ export function createNspawnDriver(input: NspawnDriverInput): Driver {
 
   return {
     check: () => onHost('check', check),
+    configure: (settings) => onHost('configure', () => configure(settings)),
     list: () => onHost('list', () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) })),
     start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),

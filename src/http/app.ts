@@ -17,8 +17,10 @@ export type { ApiSettings } from './status.ts';
 export type AppOptions = {
   /** The picture of the last tick; called once per answer. */
   readonly snapshot: () => Snapshot;
-  /** `host`: where the API is bound; it decides whether Host headers are checked. */
-  readonly settings: ApiSettings & { readonly host: string };
+  /** Of the configuration in force; called once per answer. */
+  readonly settings: () => ApiSettings;
+  /** Where the API is bound; it decides whether Host headers are checked. */
+  readonly host: string;
   readonly clock: Clock;
   readonly log: Log;
   /** Masks secrets in messages of errors (the text of the log's redactor); what is named a secret is never shown anyway. */
@@ -35,17 +37,17 @@ const headers: Readonly<Record<string, string>> = {
 };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ snapshot, settings, clock, log, mask = asItIs }: AppOptions): Hono {
+export function createApp({ snapshot, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
   const app = new Hono();
   const picture = (): Snapshot => maskedOf(snapshot(), mask);
   app.use(secured);
-  if (isLoopback(settings.host)) app.use(loopbackNamesOnly);
+  if (isLoopback(host)) app.use(loopbackNamesOnly);
 
   app.get('/health', (c) => {
-    const health = healthOf(picture(), settings, clock.now());
+    const health = healthOf(picture(), settings(), clock.now());
     return json(c, health, health.status === 'ok' ? 200 : 503);
   });
-  app.get('/status', (c) => json(c, statusOf(picture(), settings, clock.now(), clock.wallOf), 200));
+  app.get('/status', (c) => json(c, statusOf(picture(), settings(), clock.now(), clock.wallOf), 200));
   for (const path of ['/health', '/status'])
     app.all(path, (c) => {
       c.header('allow', 'GET, HEAD');

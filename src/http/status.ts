@@ -12,7 +12,12 @@ export type ApiSettings = {
   /** Which configuration is in force, see configHashOf. */
   readonly configHash: string;
   readonly forges: readonly { readonly name: ForgeName; readonly pollIntervalMs: number }[];
+  /** How the configuration was read again last, if it was. */
+  readonly reload?: Reload;
 };
+
+/** `error`: why it was refused whole; the one before is still in force. `waiting`: what takes effect at the next start only. */
+export type Reload = { readonly at: number; readonly by: string; readonly error?: string; readonly waiting: readonly string[] };
 
 /** A moment of the time line as ISO 8601 of the wall clock. */
 type Show = (at: number) => string;
@@ -28,6 +33,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
     controller_id: snapshot.controllerId,
     version: snapshot.version,
     config_hash: settings.configHash,
+    reload: reloadOf(settings.reload, iso),
     started_at: iso(snapshot.startedAt),
     observed_at: orNull(snapshot.tickAt, iso),
     ticks: snapshot.ticks,
@@ -75,6 +81,12 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
     quarantined: [...snapshot.quarantined],
     host: { error: problemOf(snapshot.host.error, iso), machines: snapshot.host.machines },
   };
+}
+
+function reloadOf(reload: Reload | undefined, iso: Show): Status['reload'] {
+  if (reload === undefined) return null;
+  const { at, by, error, waiting } = reload;
+  return { at: iso(at), by, ok: error === undefined, error: error ?? null, waiting: [...waiting] };
 }
 
 /** The picture with every error's message masked: messages quote what the world said, and that may be anything. */

@@ -49,6 +49,8 @@ export const statusSchema = z.object({
   controller_id: z.string(),
   version: z.string(),
   config_hash: z.string(),
+  /** How the configuration was read again last: refused whole with `error`, or taken but for `waiting`, which the next start takes. */
+  reload: z.object({ at: time, by: z.string(), ok: z.boolean(), error: z.string().nullable(), waiting: z.array(z.string()) }).nullable(),
   started_at: time,
   observed_at: time.nullable(),
   ticks: z.number(),

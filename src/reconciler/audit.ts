@@ -20,7 +20,7 @@ export type Auditor = {
   run(owned: () => ReadonlySet<string>, signal: AbortSignal): Promise<void>;
 };
 
-export function createAuditor(driver: Driver, forges: readonly Forge[], clock: Clock, log: Log): Auditor {
+export function createAuditor(driver: Driver, forges: ReadonlyMap<ForgeName, Forge>, clock: Clock, log: Log): Auditor {
   const versions = new Map<ForgeName, ForgeVersion>();
   const faults = new Map<ForgeName, Fault>();
   let leftovers: readonly Leftover[] = [];
@@ -59,13 +59,15 @@ export function createAuditor(driver: Driver, forges: readonly Forge[], clock: C
     }
   }
 
+  const checksOf = (signal: AbortSignal): Promise<void>[] => [...forges.values()].map((forge) => checkForge(forge, signal));
+
   return {
     leftovers: () => leftovers,
     hostFault: () => hostFault,
     versions,
     faults,
     async run(owned, signal) {
-      const outcomes = await Promise.allSettled([checkHost(), auditHost(owned), ...forges.map((forge) => checkForge(forge, signal))]);
+      const outcomes = await Promise.allSettled([checkHost(), auditHost(owned), ...checksOf(signal)]);
       for (const outcome of outcomes) {
         if (outcome.status === 'fulfilled') continue;
         if (!isControllerError(outcome.reason)) throw outcome.reason;

@@ -39,6 +39,8 @@ export function createBackOffs(): BackOffs {
     forget(world, now) {
       for (const [key, rest] of resting) {
         const reading = world.jobs.get(rest.forge);
+        // Its forge has left the configuration.
+        if (reading === undefined) resting.delete(key);
         const gone = reading?.state === 'known' && reading.at > now - capMs && !reading.value.jobs.some((job) => jobKeyOf(job) === key);
         const running = world.runners.some((runner) => jobKeyOf({ forge: runner.forge, ...runner.job }) === key);
         if (gone && !running && (world.settled.get(key) ?? -1) < (reading?.state === 'known' ? reading.value.poll : 0)) resting.delete(key);

@@ -14,16 +14,20 @@ import { createAuditor, type Auditor } from './audit.ts';
 import { createHerald, type Herald } from './herald.ts';
 import { createHistory, type History } from './history.ts';
 import type { Sources } from './observe.ts';
-import { createPoller, type Poller } from './poller.ts';
+import { createNumbering, createPoller, type Poller } from './poller.ts';
 import { createQueue, type Queue } from './queue.ts';
 
-export type ReconcilerOptions = {
+/** What may change while the loop runs. A forge whose entry is unchanged is the same object again. */
+export type Settings = {
   readonly forges: readonly { readonly forge: Forge; readonly url: string; readonly pollIntervalMs: number }[];
+  readonly policy: Omit<Policy, 'mode'>;
+};
+
+export type ReconcilerOptions = Settings & {
   readonly driver: Driver;
   readonly store: Store;
   readonly records: readonly Runner[];
   readonly quarantined: readonly string[];
-  readonly policy: Omit<Policy, 'mode'>;
   /** How it begins; `serving` unless said otherwise. */
   readonly mode?: Mode;
   readonly clock: Clock;
@@ -41,7 +45,13 @@ const defaultMaxActions = 32;
 export type Loop = {
   readonly options: ReconcilerOptions;
   readonly sources: Sources;
-  readonly pollers: ReadonlyMap<ForgeName, Poller>;
+  /** Both in step with the settings in force. */
+  readonly forges: Map<ForgeName, Forge>;
+  readonly pollers: Map<ForgeName, Poller>;
+  readonly numbering: () => number;
+  settings: Settings;
+  /** To be taken by the next tick. */
+  next: Settings | undefined;
   readonly hands: Hands;
   readonly queue: Queue;
   readonly history: History;
@@ -67,14 +77,11 @@ export type Loop = {
 
 export function createLoop(options: ReconcilerOptions): Loop {
   const { driver, clock, log, random } = options;
-  const forges = options.forges.map(({ forge }) => forge);
-  const pollers = new Map<ForgeName, Poller>(
-    options.forges.map(({ forge, url, pollIntervalMs }) => [forge.name, createPoller(url, pollIntervalMs, random)]),
-  );
+  const forges = new Map<ForgeName, Forge>();
+  const pollers = new Map<ForgeName, Poller>();
   const ledger = createLedger(options.store, options.records);
   for (const { credentials } of options.records) if (credentials !== undefined) log.conceal(credentials.token);
-  const byName = new Map(forges.map((forge) => [forge.name, forge]));
-  const hands: Hands = { forges: byName, driver, ledger, clock, log, policy: () => policyOf(loop) };
+  const hands: Hands = { forges, driver, ledger, clock, log, policy: () => policyOf(loop) };
   const queue = createQueue(options.maxActions ?? defaultMaxActions, {
     run: (action) => act(hands, action),
     done: (action) => concluded(loop, action),
@@ -83,7 +90,11 @@ export function createLoop(options: ReconcilerOptions): Loop {
   const loop: Loop = {
     options,
     sources: { forges, pollers, driver, clock },
+    forges,
     pollers,
+    numbering: createNumbering(),
+    settings: { forges: [], policy: options.policy },
+    next: { forges: options.forges, policy: options.policy },
     hands,
     queue,
     history: createHistory(random),
@@ -106,11 +117,36 @@ export function createLoop(options: ReconcilerOptions): Loop {
     tickAt: undefined,
     tickMs: undefined,
   };
+  takeSettings(loop);
   return loop;
 }
 
+/**
+ * Between ticks only. A forge that is new or changed gets a poller that has heard nothing yet; one that left is asked nothing more, and its
+ * runners go on to their end without it.
+ */
+export function takeSettings(loop: Loop): void {
+  const { next, forges, pollers, settings, numbering, options } = loop;
+  if (next === undefined) return;
+  loop.next = undefined;
+  loop.settings = next;
+  const kept = new Set<ForgeName>();
+  for (const { forge, url, pollIntervalMs } of next.forges) {
+    const before = settings.forges.find((entry) => entry.forge === forge);
+    kept.add(forge.name);
+    if (before?.url === url && before.pollIntervalMs === pollIntervalMs) continue;
+    forges.set(forge.name, forge);
+    pollers.set(forge.name, createPoller(url, pollIntervalMs, options.random, numbering));
+  }
+  for (const name of forges.keys()) {
+    if (kept.has(name)) continue;
+    forges.delete(name);
+    pollers.delete(name);
+  }
+}
+
 export function policyOf(loop: Loop): Policy {
-  return { ...loop.options.policy, mode: loop.mode };
+  return { ...loop.settings.policy, mode: loop.mode };
 }
 
 export function wake(loop: Loop): void {

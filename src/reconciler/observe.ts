@@ -13,7 +13,7 @@ import type { Poller } from './poller.ts';
 export type Memory = Pick<World, 'backOffs' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & { readonly runners: readonly Runner[] };
 
 export type Sources = {
-  readonly forges: readonly Forge[];
+  readonly forges: ReadonlyMap<ForgeName, Forge>;
   readonly pollers: ReadonlyMap<ForgeName, Poller>;
   readonly driver: Driver;
   readonly clock: Clock;
@@ -29,7 +29,10 @@ export async function observe(
 ): Promise<Omit<World, 'absences'>> {
   const machines = readMachines(sources);
   const jobs = Promise.all(
-    sources.forges.map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [forge.name, await readJobs(sources, forge, signal)]),
+    [...sources.forges.values()].map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [
+      forge.name,
+      await readJobs(sources, forge, signal),
+    ]),
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
   const [machinesRead, jobsRead, registrationsRead] = await Promise.all([machines, jobs, registrations]);
@@ -77,7 +80,7 @@ async function readAllRegistrations(
   signal: AbortSignal,
 ): Promise<[ForgeName, Reading<readonly Registration[]>][]> {
   return Promise.all(
-    forges.map(async (forge): Promise<[ForgeName, Reading<readonly Registration[]>]> => {
+    [...forges.values()].map(async (forge): Promise<[ForgeName, Reading<readonly Registration[]>]> => {
       const at = clock.now();
       try {
         return [forge.name, { state: 'known', value: await forge.registrations(signal), at }];

@@ -39,8 +39,14 @@ export type PollStatus = {
   readonly error?: { readonly code: string; readonly message: string; readonly since: number };
 };
 
+/** Numbers polls, from 1. One counter may serve many pollers: what a replaced one numbered stays older than what follows. */
+export function createNumbering(): () => number {
+  let last = 0;
+  return () => (last += 1);
+}
+
 /** `random` gives 0..1 and spreads retries of many controllers. */
-export function createPoller(url: string, quietIntervalMs: number, random: () => number): Poller {
+export function createPoller(url: string, quietIntervalMs: number, random: () => number, number = createNumbering()): Poller {
   const floorMs = sharedServers.get(new URL(url).hostname) ?? 0;
   let nextAt = 0;
   let polls = 0;
@@ -57,7 +63,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
   return {
     due: (now) => now >= nextAt,
     nextAt: () => nextAt,
-    begin: () => (polls += 1),
+    begin: () => (polls = number()),
     count: () => polls,
     last: () => last,
     status: () => status,

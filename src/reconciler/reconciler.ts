@@ -2,11 +2,11 @@
 // changes only when it is tried again and is said in the snapshot; a bug ends the process, and the first tick after start repairs.
 
 import type { Snapshot } from '../core/snapshot.ts';
-import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions } from './loop.ts';
+import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
 import { nextLookMs, tick } from './tick.ts';
 import { snapshotOf } from './view.ts';
 
-export type { ReconcilerOptions } from './loop.ts';
+export type { ReconcilerOptions, Settings } from './loop.ts';
 
 export type Reconciler = {
   /** Ticks until the signal aborts, then waits (bounded) for the actions under way; or until a drain is through. Rejects on a bug. */
@@ -19,6 +19,8 @@ export type Reconciler = {
   wake(poll?: boolean): void;
   /** At the next tick: read registrations, audit artefacts, check forges. */
   maintain(): void;
+  /** Other forges, profiles and limits from the next tick on. Running machines are left alone. */
+  configure(settings: Settings): void;
   /** Starts nothing more, and ends run() when nothing of ours is left; false: takes it back. `by` says who asked, for the log. */
   drain(on: boolean, by: string): void;
   snapshot(): Snapshot;
@@ -39,6 +41,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       wake(loop);
     },
     maintain() {
+      loop.maintenance = true;
+      wake(loop);
+    },
+    configure(settings) {
+      loop.next = settings;
+      // A forge that is new is checked, and what its records left there is looked for.
       loop.maintenance = true;
       wake(loop);
     },
@@ -90,6 +98,8 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'draine
   }
   if (loop.bug !== undefined) throw loop.bug.error;
   loop.queue.close();
+  if (signal.aborted)
+    loop.options.log.info('ending', { by: String(signal.reason), underWay: loop.queue.ids().size }, 'steps under way are finished first');
   const patience = new AbortController();
   await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
   patience.abort();
@@ -103,9 +113,9 @@ function snapshotOfLoop(loop: Loop): Snapshot {
     draining: loop.mode !== 'serving',
     drain: loop.drain === undefined ? undefined : { ...loop.drain, left: leftOf(loop) },
     hostError: loop.hostError ?? auditor.hostFault(),
-    controllerId: options.policy.controllerId,
+    controllerId: loop.settings.policy.controllerId,
     version: options.version,
-    forges: options.forges,
+    forges: loop.settings.forges,
     policy: policyOf(loop),
     runners: hands.ledger.all(),
     quarantined: options.quarantined,

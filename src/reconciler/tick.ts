@@ -3,7 +3,7 @@
 
 import type { Action, World } from '../core/model.ts';
 import { plan } from '../core/plan.ts';
-import { crash, policyOf, type Loop } from './loop.ts';
+import { crash, policyOf, takeSettings, type Loop } from './loop.ts';
 import { absencesAfter, observe } from './observe.ts';
 
 /** With anything of ours alive, the clocks are looked at this often. */
@@ -12,6 +12,7 @@ const idleIntervalMs = 60_000;
 
 export async function tick(loop: Loop): Promise<void> {
   const { queue, history, herald, hands } = loop;
+  takeSettings(loop);
   const begunAt = hands.clock.now();
   const maintenance = loop.maintenance;
   loop.maintenance = false;

@@ -14,7 +14,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((serving) => serving.close()));
 });
 
-const app = createApp({ snapshot: () => busy, settings, clock: fixedClock, log: rememberingLog() });
+const app = createApp({ snapshot: () => busy, settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog() });
 
 async function serve(host = '127.0.0.1', port = 0): Promise<Serving> {
   const serving = await serveHttp({ app, host, port });

@@ -14,7 +14,7 @@ function appOf(
 ): ReturnType<typeof createApp> & { lines: ReturnType<typeof rememberingLog>['lines'] } {
   const log = rememberingLog();
   const read = typeof snapshot === 'function' ? snapshot : () => snapshot;
-  return Object.assign(createApp({ snapshot: read, settings: { ...settings, host }, clock: fixedClock, log }), { lines: log.lines });
+  return Object.assign(createApp({ snapshot: read, settings: () => settings, host, clock: fixedClock, log }), { lines: log.lines });
 }
 
 async function healthFor(
@@ -184,7 +184,7 @@ describe('messages of errors', () => {
       forges: busy.forges.map((view) => ({ ...view, lastGoodPollAt: startedAt, error })),
       runners: busy.runners.map((view) => ({ ...view, lastError: error })),
     };
-    const options = { settings, clock: fixedClock, log: rememberingLog(), mask: redactor.text };
+    const options = { settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog(), mask: redactor.text };
     const app = createApp({ ...options, snapshot: () => leaky });
     const failing = createApp({
       ...options,

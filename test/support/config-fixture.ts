@@ -31,12 +31,20 @@ type Given = {
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string | FixtureFile>>;
   readonly executables?: readonly string[];
+  readonly guarded?: readonly string[];
 };
 
-export function load({ yaml, mode = 0o640, env = {}, files, executables = ['/usr/local/bin/forgejo-runner'] }: Given): Promise<Config> {
+export function load({
+  yaml,
+  mode = 0o640,
+  env = {},
+  files,
+  executables = ['/usr/local/bin/forgejo-runner'],
+  guarded = [],
+}: Given): Promise<Config> {
   const own = yaml === undefined ? {} : { '/etc/frc.yaml': { text: yaml, mode } };
   const host = hostWith({ '/run/token': goodToken, ...own, ...files }, executables);
-  return loadConfig({ env, host, ...(yaml === undefined ? {} : { file: '/etc/frc.yaml' }) });
+  return loadConfig({ env, host, guarded, ...(yaml === undefined ? {} : { file: '/etc/frc.yaml' }) });
 }
 
 /** The mistakes and the whole message of a configuration that must not load; anything but CONFIG_INVALID is rethrown. */

@@ -79,6 +79,8 @@ export type ServiceOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** How many registrations of the controller the forge has. */
   readonly registrations: (controllerId: string) => Promise<number>;
+  /** More of the unit, e.g. `Restart=on-failure`. */
+  readonly properties?: readonly string[];
 };
 
 /** How a service was ended by systemctl stop: how long it took, and systemd's words, e.g. `success exited 0`. */
@@ -96,6 +98,11 @@ export type Service = {
   start(): Promise<void>;
   /** systemctl stop: SIGTERM, as an upgrade does it. */
   stop(): Promise<Stopped>;
+  /** systemctl reload, after the YAML file was written anew with `over` in place of what it had; a string is written as it is. */
+  reload(over: ServiceOptions['config'] | string): Promise<void>;
+  signal(name: 'SIGTERM' | 'SIGUSR1' | 'SIGUSR2'): Promise<void>;
+  /** Resolves when it has ended by itself and stays down: systemd's words, as of stop(). */
+  ended(ms?: number): Promise<string>;
   /** kill -9 of the controller alone. */
   kill(): Promise<void>;
   pid(): Promise<number>;
@@ -142,6 +149,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       'KillMode=process',
       '-p',
       'LimitNOFILE=65536',
+      '-p',
+      'ExecReload=/bin/kill -HUP $MAINPID',
+      ...(options.properties ?? []).flatMap((property) => ['-p', property]),
       '-p',
       `ExecStopPost=/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
       ...settingsOf(options.environment, places),
@@ -196,6 +206,20 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     tokenFile: places.tokenFile,
     start,
     stop,
+    async reload(over) {
+      const text =
+        typeof over === 'string' ? over : stringify(await configOf({ ...options, config: { ...options.config, ...over } }, places));
+      await writeFile(configFile, text, { mode: 0o600 });
+      await exec('systemctl', ['reload', unit]);
+    },
+    signal: async (name) => void process.kill(await pid(), name),
+    async ended(ms = 30_000) {
+      for (const end = Date.now() + ms; Date.now() < end; await sleep(25)) {
+        const state = await sh('systemctl', 'show', '--property=ActiveState', '--value', unit);
+        if (state === 'inactive' || state === 'failed') return (await stop()).result;
+      }
+      throw new Error(`${unit} did not end by itself within ${ms} ms: ${await journal(unit)}`);
+    },
     async kill() {
       process.kill(await pid(), 'SIGKILL');
       // Its name cannot be used again before systemd has run ExecStopPost and forgotten the unit.

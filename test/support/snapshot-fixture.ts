@@ -2,15 +2,14 @@
 
 import type { Clock } from '../../src/clock.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { AppOptions } from '../../src/http/app.ts';
+import type { ApiSettings } from '../../src/http/app.ts';
 import type { Facts, Log } from '../../src/log.ts';
 
 export const startedAt = Date.UTC(2030, 0, 1);
 /** Ten minutes after the start: every grace is over. */
 export const now = startedAt + 600_000;
 
-export const settings: AppOptions['settings'] = {
-  host: '127.0.0.1',
+export const settings: ApiSettings = {
   maxConcurrent: 7,
   pollIntervalMs: 1_000,
   jobTimeoutMs: 7_200_000,

@@ -1,0 +1,128 @@
+// Promises the parts of a controller, built from its configuration and nothing else: store, driver, forges, policy. Only the daemon's files
+// name adapters. Opening them takes the lock of the state directory and touches nothing that runs.
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
+import { hostTime, type Clock } from './clock.ts';
+import type { Config } from './config/config.ts';
+import type { Mode } from './core/model.ts';
+import { descriptionOf } from './core/naming.ts';
+import { slotCountOf } from './core/subnets.ts';
+import { bootIdOf, openTimeLine } from './daemon-clock.ts';
+import { createNspawnDriver, type NspawnDriver } from './driver/nspawn.ts';
+import type { Forge } from './forge/forge.ts';
+import { createForgejo } from './forge/forgejo.ts';
+import type { Log } from './log.ts';
+import { createReconciler, type Reconciler, type Settings } from './reconciler/reconciler.ts';
+import { openFileStore, type FileStore } from './store/file-store.ts';
+
+/** How long a machine may outlive its job in the forge's list. */
+const goneGraceMs = 5_000;
+
+export type Parts = {
+  readonly driver: NspawnDriver;
+  readonly clock: Clock;
+  readonly reconciler: (mode: Mode) => Reconciler;
+  /** What the reconciler is to work by under this configuration; a forge whose entry is unchanged is the same object again. */
+  readonly settingsOf: (config: Config) => Settings;
+  /** Gives back the lock and every connection. */
+  close(): Promise<void>;
+};
+
+type Entry = { readonly config: Config['forges'][number]; readonly forge: Forge };
+
+export async function openParts(config: Config, log: Log, version: string): Promise<Parts> {
+  const description = descriptionOf(config.controllerId, await hostKey());
+  const store = await openFileStore(config);
+  try {
+    return await partsOf(config, store, description, log, version);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function partsOf(config: Config, store: FileStore, description: string, log: Log, version: string): Promise<Parts> {
+  const loaded = await store.load();
+  const { quarantined } = loaded;
+  for (const name of quarantined)
+    log.error('quarantine', { file: name }, 'a record could not be read and was put aside; see docs/OPERATIONS.md');
+  const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
+  const { clock, runners } = await openTimeLine(line);
+  const { controllerId, stateDir, network, profiles } = config;
+  const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls: urlsOf(config), log, clock });
+  // Those that were replaced, too: what is under way through them must not be cut before the end.
+  const entries: Entry[] = [];
+
+  function forgeOf(entry: Entry['config']): Forge {
+    const known = entries.findLast(({ config: { name } }) => name === entry.name);
+    // How often it is asked is the reconciler's business.
+    if (known !== undefined && isDeepStrictEqual({ ...known.config, pollIntervalMs: entry.pollIntervalMs }, entry)) return known.forge;
+    const forge = createForgejo({ ...entry, clock, log });
+    entries.push({ config: entry, forge });
+    return forge;
+  }
+
+  const settingsOf = (wanted: Config): Settings => ({
+    forges: wanted.forges.map((entry) => ({ forge: forgeOf(entry), url: entry.url, pollIntervalMs: entry.pollIntervalMs })),
+    policy: policyOf(wanted, description),
+  });
+  return {
+    driver,
+    clock,
+    settingsOf,
+    reconciler: (mode) =>
+      createReconciler({
+        ...settingsOf(config),
+        mode,
+        driver,
+        store,
+        records: runners,
+        quarantined,
+        clock,
+        log,
+        random: Math.random,
+        version,
+      }),
+    async close() {
+      await Promise.all(entries.map(({ forge }) => forge.close()));
+      await store.close();
+    },
+  };
+}
+
+/** Every address under which machines or this service know a forge. */
+export function urlsOf(config: Config): readonly string[] {
+  return config.forges.flatMap((forge) => [forge.url, forge.instanceUrl]);
+}
+
+function policyOf(config: Config, description: string): Settings['policy'] {
+  const { controllerId, maxConcurrent, maxPerRepository, profiles, network } = config;
+  return {
+    controllerId,
+    description,
+    maxConcurrent,
+    profiles,
+    slots: slotCountOf({ ...network.pool, prefix: network.prefix }),
+    goneGraceMs,
+    ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
+  };
+}
+
+/** Tells hosts apart without giving the machine id away (machine-id(5) asks for a keyed hash). It survives the loss of the state directory. */
+async function hostKey(): Promise<string> {
+  const id = await machineId();
+  return createHash('sha256').update(`forgejo-runner-controller\n${id.trim()}`).digest('hex').slice(0, 8);
+}
+
+/** A host without a machine id is told apart by its name; one whose id cannot be read must not change its mark unnoticed. */
+async function machineId(): Promise<string> {
+  try {
+    return await readFile('/etc/machine-id', 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return hostname();
+    throw error;
+  }
+}
