@@ -6,7 +6,7 @@ import type { Action } from '../../src/core/model.ts';
 import { ControllerError } from '../../src/errors.ts';
 import { createBackOffs } from '../../src/reconciler/back-offs.ts';
 import { createHistory } from '../../src/reconciler/history.ts';
-import { aJob, aMachine, aRunner, aWorld, listed } from '../support/build.ts';
+import { aJob, aMachine, aRunner, aWorld, listed, unknown } from '../support/build.ts';
 import { createRig, type Rig } from '../support/reconciler-rig.ts';
 
 const one = aRunner(aJob(1));
@@ -53,9 +53,15 @@ describe('a rest', () => {
     const gone = { jobs: new Map([['main', listed([], 5, 60_000)]]) };
     backOffs.forget(aWorld({ ...gone, runners: [one] }), 60_000);
     expect(backOffs.all().size).toBe(1);
-    backOffs.forget(aWorld({ jobs: new Map() }), 60_000);
+    backOffs.forget(aWorld({ jobs: new Map([['main', unknown]]) }), 60_000);
     expect(backOffs.all().size).toBe(1);
     backOffs.forget(aWorld(gone), 60_000);
+    expect(backOffs.all().size).toBe(0);
+  });
+  test('is forgotten when its forge left the configuration', () => {
+    const backOffs = createBackOffs();
+    backOffs.after('handle-1', one, 'unpicked', 0);
+    backOffs.forget(aWorld({ jobs: new Map([['other', unknown]]) }), 1);
     expect(backOffs.all().size).toBe(0);
   });
   test('of a job that was cancelled is gone from the snapshot with the next good list', async () => {
