@@ -4,7 +4,7 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { leftOutLabel } from '../../src/core/match.ts';
-import { forgejoUnderTest, jobRow, refusalFrom, runnerRow, secretToken, wholeTextOf } from '../support/forgejo-under-test.ts';
+import { forgejoUnderTest, jobRow, refusalFrom, runnerRow, secretToken, uuidOf, wholeTextOf } from '../support/forgejo-under-test.ts';
 import type { Scripted } from '../support/scripted-server.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n';
@@ -48,7 +48,9 @@ const answers: readonly (readonly [string, Scripted])[] = [
 test.each(answers)('%s fails its own call in bounded time, and the next one works', async (_, answer) => {
   let bad = true;
   const { forge, lines } = await forgejoUnderTest(() => (bad ? answer : { status: 200, json: null }), { limits: { callMs: 1_500 } });
-  const calls = [forge.jobs(), forge.registrations(), forge.registration(7), forge.register('j7', 'ours')];
+  const reads = [forge.jobs(), forge.registrations(), forge.registration(7), forge.registered(7)];
+  const own = { id: 7, uuid: uuidOf(7), token: secretToken };
+  const calls = [...reads, forge.register('j7', 'ours'), forge.reportFailure(own, 9, ['it died'])];
   for (const error of await Promise.all(calls.map(async (call) => refusalFrom(call)))) {
     expect(error.code).toMatch(/^FORGE_/);
     expect(wholeTextOf(error)).not.toContain(secretToken);
