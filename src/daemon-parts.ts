@@ -47,8 +47,9 @@ export async function openParts(config: Config, log: Log, version: string): Prom
 async function partsOf(config: Config, store: FileStore, description: string, log: Log, version: string): Promise<Parts> {
   const loaded = await store.load();
   const { quarantined } = loaded;
-  for (const name of quarantined)
-    log.error('quarantine', { file: name }, 'a record could not be read and was put aside; see docs/OPERATIONS.md');
+  for (const { name, reason } of loaded.aside)
+    log.error('quarantine', { file: name }, `a record is put aside: it ${reason}; see docs/OPERATIONS.md`);
+  for (const name of loaded.returned) log.warn('quarantine', { file: name }, 'a record that had been put aside can be read and is back');
   const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
   const { clock, runners } = await openTimeLine(line);
   const { controllerId, stateDir, network, profiles } = config;

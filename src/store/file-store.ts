@@ -1,17 +1,17 @@
 // Promises the records as one 0600 JSON file each, whole or absent whatever happens: temporary file, fsync, rename, fsync of the folder.
 // What cannot be read is moved aside and named, never deleted. The folder belongs to one controller id, and one process at a time.
 
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { realpathSync } from 'node:fs';
-import type { Runner } from '../core/model.ts';
-import { isMachineId } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
-import { decodeAnchor, decodeOwner, decodeRecord, encodeAnchor, encodeOwner, encodeRecord } from './record-wire.ts';
+import { readFolders, type Aside } from './record-folder.ts';
+import { decodeAnchor, decodeOwner, encodeAnchor, encodeOwner, encodeRecord } from './record-wire.ts';
 import type { AnchorPlace, Loaded, Store } from './store.ts';
 
-export type FileStore = Store & {
+export type FileStore = Omit<Store, 'load'> & {
+  load(): Promise<Loaded & { readonly aside: readonly Aside[]; readonly returned: readonly string[] }>;
   readonly anchors: AnchorPlace;
   /** Gives the lock back. */
   close(): Promise<void>;
@@ -33,6 +33,7 @@ export async function openFileStore({ stateDir, controllerId }: FileStoreOptions
     await mkdir(stateDir, { recursive: true, mode: 0o711 });
     await mkdir(runners, { recursive: true, mode: 0o700 });
     await mkdir(quarantine, { recursive: true, mode: 0o700 });
+    for (const folder of [stateDir, runners, quarantine]) await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   });
   const lock = await lockOf(stateDir);
   try {
@@ -43,7 +44,11 @@ export async function openFileStore({ stateDir, controllerId }: FileStoreOptions
   }
   const pathOf = (id: string): string => join(runners, `${id}.json`);
   return {
-    load: () => failing('read', runners, () => load(runners, quarantine)),
+    load: () =>
+      failing('read', runners, async () => {
+        const found = await readFolders({ runners, quarantine });
+        return { ...found, quarantined: found.aside.map(({ name }) => name) };
+      }),
     put: (runner) => failing('write', pathOf(runner.id), () => writeDurably(pathOf(runner.id), encodeRecord(runner))),
     delete: (id) =>
       failing('delete', pathOf(id), async () => {
@@ -83,25 +88,11 @@ async function claim(stateDir: string, controllerId: string): Promise<void> {
   }
   const owner = decodeOwner(text);
   if (owner === controllerId) return;
-  const remedy = `set controllerId to \`${owner ?? '?'}\` again, or use another stateDir`;
-  throw new ControllerError(
-    'STATE_LOCKED',
-    `${stateDir} belongs to the controller \`${owner ?? 'unreadable'}\`, this one is \`${controllerId}\`; ${remedy}`,
-  );
-}
-
-async function load(folder: string, quarantine: string): Promise<Loaded> {
-  const loaded: Runner[] = [];
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    if (name.endsWith('.new')) await rm(path, { force: true });
-    else {
-      const runner = decodeRecord(await readFile(path, 'utf8'));
-      if (runner !== undefined && isMachineId(runner.id) && name === `${runner.id}.json`) loaded.push(runner);
-      else await rename(path, join(quarantine, name));
-    }
-  }
-  return { runners: loaded.toSorted((a, b) => a.createdAt - b.createdAt), quarantined: (await readdir(quarantine)).toSorted() };
+  const message =
+    owner === undefined
+      ? `${path} does not say whose state directory this is (damaged, or of a newer version); if it is that of \`${controllerId}\`, move the file away and start again, else use another stateDir`
+      : `${stateDir} belongs to the controller \`${owner}\`, this one is \`${controllerId}\`; set controllerId to \`${owner}\` again, or use another stateDir`;
+  throw new ControllerError('STATE_LOCKED', message);
 }
 
 function anchorPlaceOf(path: string): AnchorPlace {
@@ -149,13 +140,25 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+const remedies: ReadonlyMap<string, string> = new Map([
+  ['EROFS', 'it is mounted read-only: mount it writable, and see in the kernel log why it is not'],
+  ['ENOSPC', 'the file system is full: make room'],
+  ['EDQUOT', 'the quota is used up: raise it, or make room'],
+  ['EACCES', 'run the service as root, and give the directory to root'],
+  ['EPERM', 'run the service as root, and give the directory to root'],
+  ['EIO', 'the disk fails: see the kernel log'],
+  ['ENOTDIR', 'something else lies where a folder must be: move it away'],
+  ['EEXIST', 'something else lies where a folder must be: move it away'],
+  ['EISDIR', 'a folder lies where a file must be: move it away'],
+]);
+
 async function failing<T>(verb: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error;
-    throw new ControllerError('STORE_FAILED', `cannot ${verb} ${basename(path)} in the state directory (${path}): ${error.message}`, {
-      cause: error,
-    });
+    const remedy = remedies.get(String(error.code));
+    const message = `cannot ${verb} ${basename(path)} in the state directory (${path}): ${error.message}`;
+    throw new ControllerError('STORE_FAILED', remedy === undefined ? message : `${message}; ${remedy}`, { cause: error });
   }
 }

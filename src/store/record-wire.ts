@@ -1,12 +1,23 @@
-// Promises the versioned form of a record on disk: what was written by this version reads back equal; anything else reads as undefined and is
-// put aside by the caller.
+// Promises the versioned form of a record on disk: what was written by this version reads back equal, what an older one wrote is brought up to
+// date, and of anything else it is said why it cannot be read. The rules of the version are decisions/0008.
 
 import * as z from 'zod';
 import type { Runner } from '../core/model.ts';
+import { isMachineId } from '../core/naming.ts';
 import { isPlausible, timesOf, type Anchor } from '../core/time-line.ts';
 
-/** Raised when a reader of the old form could not read the new one. */
+/**
+ * Raised when what is there changes its meaning, never for a field more: older readers drop those. Each optional field says here why a reader
+ * that drops it does no harm.
+ * - timeouts: the clocks of the profile in the configuration hold, and the unit's RuntimeMaxSec.
+ * - taskId: it is asked of the forge's list when it is needed; a job that is not listed then needs no report.
+ * - ending: the clean-up begins anew with what is still to be seen; at worst an end is called machine-lost.
+ */
 const formatVersion = 1;
+
+/** What makes the form of version n + 1 of the form of version n; the key is n. */
+export type Migrations = ReadonlyMap<number, (older: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>>;
+const migrations: Migrations = new Map();
 
 const stopReasons = ['start-timeout', 'unpicked', 'job-timeout', 'cancelled', 'job-gone', 'start-failed', 'operator'] as const;
 const endReasons = [...stopReasons, 'finished', 'machine-failed', 'machine-lost'] as const;
@@ -42,8 +53,9 @@ const record = z.object({
     pickedAt: z.number().exactOptional(),
     missedAt: z.number().exactOptional(),
     taskId: z.int().exactOptional(),
-    stop: z.object({ reason: z.enum(stopReasons), at: z.number() }).exactOptional(),
-    ending: z.object({ reason: z.enum(endReasons), exit: exit.exactOptional(), at: z.number() }).exactOptional(),
+    // A reason that a newer version thought of: that there is a stop, or an end, is what counts.
+    stop: z.object({ reason: z.enum(stopReasons).catch('operator'), at: z.number() }).exactOptional(),
+    ending: z.object({ reason: z.enum(endReasons).catch('machine-failed'), exit: exit.exactOptional(), at: z.number() }).exactOptional(),
   }),
 });
 
@@ -64,10 +76,39 @@ export function encodeRecord(runner: Runner): string {
   return JSON.stringify({ version: formatVersion, runner }) + '\n';
 }
 
-/** The runner, or undefined when the text is not a whole record of a known version. */
-export function decodeRecord(text: string): Runner | undefined {
-  const runner = json.pipe(record).safeParse(text).data?.runner;
-  return runner !== undefined && timesOf(runner).every(isPlausible) ? runner : undefined;
+export type Decoded = { readonly runner: Runner } | { readonly unreadable: string };
+
+/** The runner, or why the text is none, as the end of a sentence ("it ..."). Never quotes the text: there is a token in it. */
+export function decodeRecord(text: string): Decoded {
+  if (text === '') return { unreadable: 'is empty' };
+  if (/^\0+$/.test(text)) return { unreadable: 'holds nothing but zeros: the power was cut while it was written, most likely' };
+  const value = z.record(z.string(), z.unknown()).safeParse(json.safeParse(text).data).data;
+  if (value === undefined) return { unreadable: 'is not whole, or was never a record' };
+  const current = upgraded(value, formatVersion, migrations);
+  if ('unreadable' in current) return current;
+  const { data, error } = record.safeParse(current.value);
+  if (data === undefined) return { unreadable: `lacks or spoils ${error?.issues[0]?.path.map(String).join('.') ?? 'something'}` };
+  const { runner } = data;
+  if (!isMachineId(runner.id) || !isMachineId(runner.machine)) return { unreadable: 'names a runner or machine that cannot be ours' };
+  return timesOf(runner).every(isPlausible) ? { runner } : { unreadable: 'speaks of a time that cannot be' };
+}
+
+/** What an older version wrote in the form of version `to`. A newer one is not guessed at. */
+export function upgraded(
+  value: Readonly<Record<string, unknown>>,
+  to: number,
+  steps: Migrations,
+): { readonly value: Readonly<Record<string, unknown>> } | { readonly unreadable: string } {
+  const { version } = value;
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) return { unreadable: 'does not say its version' };
+  if (version > to) return { unreadable: `was written by a newer version of this program (form ${version}, this one knows ${to})` };
+  let current = value;
+  for (let from = version; from < to; from += 1) {
+    const step = steps.get(from);
+    if (step === undefined) throw new Error(`no way from form ${from} of a record to form ${from + 1}`);
+    current = { ...step(current), version: from + 1 };
+  }
+  return { value: current };
 }
 
 export function encodeOwner(controllerId: string): string {
@@ -85,5 +126,6 @@ export function encodeAnchor({ bootId, offsetMs }: Anchor): string {
 
 /** The anchor of the time line, or undefined when the text says nothing readable. */
 export function decodeAnchor(text: string): Anchor | undefined {
-  return json.pipe(anchor).safeParse(text).data;
+  const { bootId, offsetMs } = json.pipe(anchor).safeParse(text).data ?? {};
+  return bootId === undefined || offsetMs === undefined ? undefined : { bootId, offsetMs };
 }
