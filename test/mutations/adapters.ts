@@ -2,7 +2,8 @@
 
 import type { Target } from './mutation.ts';
 
-const storeTests = ['test/integration/file-store.test.ts'];
+const storeTests = ['test/integration/file-store.test.ts', 'test/unit/record-wire.test.ts'];
+const lineTests = ['test/unit/clock.test.ts', 'test/unit/time-line.test.ts'];
 const listingTests = ['test/integration/driver-listing.test.ts'];
 const forgeTests = [
   'test/integration/forgejo-adapter.test.ts',
@@ -16,44 +17,111 @@ export const adapterTargets: readonly Target[] = [
     tests: storeTests,
     mutations: [
       ['a record is overwritten in place', 'const temporary = `${path}.new`;', 'const temporary = path;'],
-      ['an unreadable record is deleted', 'else await rename(path, join(quarantine, name));', 'else await rm(path, { force: true });'],
       ['a record that is gone cannot be deleted again', 'rm(pathOf(id), { force: true })', 'rm(pathOf(id))'],
       ['anybody may read a record', "open(temporary, 'w', 0o600)", "open(temporary, 'w')"],
       ['a refused state directory stays locked', '    lock.close();\n    throw error;', '    throw error;'],
-      ['a record under the name of another is believed', ' && name === `${runner.id}.json`) loaded', ') loaded'],
       ['a directory of another controller is taken over', 'if (owner === controllerId) return;', 'if (owner !== undefined) return;'],
       [
         'a directory whose owner cannot be read is taken over',
         'if (owner === controllerId) return;',
         'if (owner === undefined || owner === controllerId) return;',
       ],
+      ['the anchor of the time line is not read again', 'return decodeAnchor(', 'return void ('],
+    ],
+  },
+  {
+    file: 'src/store/record-folder.ts',
+    tests: storeTests,
+    mutations: [
+      ['an unreadable record is deleted', 'await rename(path, placeOf(quarantine, free));', 'await rm(path, { force: true });'],
       [
-        'what was half written lies there for ever',
-        "if (name.endsWith('.new')) await rm(path, { force: true });",
-        "if (name.endsWith('.new')) continue;",
+        'what is put aside replaces what lies there',
+        'for (let count = 1; taken.has(free); count += 1)',
+        'for (let count = 1; count < 1; count += 1)',
       ],
+      ['a record under the name of another is believed', 'return name === `${runner.id}.json` ?', 'return name !== "" ?'],
+      ['what was half written lies there for ever', 'await rm(path, { recursive: true, force: true });', 'await lstat(path);'],
+      ['what was half written is taken for a record', "return name.endsWith('.new');", "return name === '.new';"],
       [
-        'one unreadable record hides those after it',
-        'else await rename(path, join(quarantine, name));',
-        'else {\n        await rename(path, join(quarantine, name));\n        break;\n      }',
+        'a link is followed',
+        'const stats = await lstat(path);\n  if (!stats.isFile())',
+        'const stats = await lstat(path);\n  if (stats.isDirectory())',
       ],
+      ['two records hold one slot', ' || slot === runner?.slot);', ');'],
+      ['two records hold one machine', ' || machine === runner?.machine ||', ' ||'],
+      [
+        'a record that comes back takes the place of another',
+        'living.find(({ id, machine, slot }) => id === runner?.id ||',
+        'living.find(({ machine, slot }) =>',
+      ],
+      ['of two for one slot the younger stays', 'rankOf(a) - rankOf(b) ||', 'rankOf(b) - rankOf(a) ||'],
+      [
+        'what has become readable stays aside',
+        'if (entry.runner === undefined || reason !== undefined) aside',
+        'if (entry.name.length > 0) aside',
+      ],
+      ['a record stays readable by all', 'if ((stats.mode & 0o777) !== 0o600) await', 'if (stats.mode === 0) await'],
     ],
   },
   {
     file: 'src/store/record-wire.ts',
     tests: storeTests,
     mutations: [
-      [
-        'a record of a later version is read as if it were ours',
-        'version: z.literal(formatVersion),\n  runner',
-        'version: z.int(),\n  runner',
-      ],
+      ['a record of a later version is read as if it were ours', 'if (version > to) return', 'if (version > to + 1) return'],
+      ['a time that cannot be is believed', 'timesOf(runner).every(isPlausible)', 'timesOf(runner).some(isPlausible)'],
       ['who was missed is forgotten over a restart', 'missedAt: z.number().exactOptional(),', ''],
       ['the clocks of a runner are forgotten over a restart', 'timeouts: z.object({', 'clocks: z.object({'],
       ['the task of a runner is forgotten over a restart', 'taskId: z.int().exactOptional(),', ''],
-      ['a record with a stop by the operator cannot be read', "'start-failed', 'operator'] as const", "'start-failed'] as const"],
-      ['a record that ended with a lost machine cannot be read', "'machine-failed', 'machine-lost']", "'machine-failed']"],
+      ['that a start failed is forgotten over a restart', "'start-failed', 'operator'] as const", "'operator'] as const"],
+      ['that a machine was lost is forgotten over a restart', "'machine-failed', 'machine-lost']", "'machine-failed']"],
       ['how a machine ended is forgotten over a restart', 'ending: z.object({', 'ended: z.object({'],
+    ],
+  },
+  {
+    file: 'src/clock.ts',
+    tests: lineTests,
+    mutations: [
+      [
+        'deadlines are on the wall clock',
+        'const lineAt = (monotonic: number): number => Math.round(monotonic + offsetMs);',
+        'const lineAt = (_: number): number => Math.round(source.wall() + 0 * offsetMs);',
+      ],
+      ['times are shown as the wall is now', 'settings.findLast(({ from }) => from <= at)', 'settings.at(-1)'],
+      ['a pause of the process is taken for a clock that was set', ' && lineAt(source.monotonic()) - now < pausedMs)', ')'],
+    ],
+  },
+  {
+    file: 'src/core/time-line.ts',
+    tests: lineTests,
+    mutations: [
+      ['a line of another boot goes on', 'last.bootId === bootId && ', ''],
+      ['the line moves while records stand on it', '(bound || Math.abs', '(Math.abs'],
+      ['the line never goes back to the wall', '(bound || Math.abs(wall - monotonic - last.offsetMs) < worthMovingMs)', 'true'],
+      ['a stop is left on the old line', '{ stop: { ...stop, at: stop.at + byMs } }', '{ stop }'],
+      ['a record is moved by its oldest fact', 'now - Math.max(...timesOf(runner))', 'now - Math.min(...timesOf(runner))'],
+    ],
+  },
+  {
+    file: 'src/daemon-clock.ts',
+    tests: lineTests,
+    mutations: [
+      [
+        'records of another line are taken as they are',
+        'fresh || Math.max(...timesOf(runner)) > now ?',
+        'Math.max(...timesOf(runner)) > now ?',
+      ],
+      ['records of the future live as long as it takes', 'fresh || Math.max(...timesOf(runner)) > now ?', 'fresh ?'],
+      [
+        'records that were moved are forgotten',
+        'if (runner !== loaded.runners[index]) await store.put(runner);',
+        'void [index, runner, store];',
+      ],
+      [
+        'a full disk keeps the service from starting',
+        "if (!isControllerError(error, 'STORE_FAILED')) throw error;",
+        'if (isControllerError(error)) throw error;',
+      ],
+      ['a new line is not kept', 'if (fresh) await anchors.write(anchor);', ''],
     ],
   },
   {
