@@ -156,13 +156,16 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
  */
 const exitRecorder = [
   'peak=- kills=-',
-  '[ ! -r "$$1/memory.peak" ] || read -r peak <"$$1/memory.peak"',
-  '[ ! -r "$$1/memory.events" ] || while read -r name count; do [ "$$name" != oom_kill ] || kills=$$count; done <"$$1/memory.events"',
+  'for file in "$$1/memory.peak" "$$2/memory.max_usage_in_bytes"; do [ ! -r "$$file" ] || read -r peak <"$$file"; done',
+  'for file in "$$1/memory.events" "$$2/memory.oom_control"; do [ ! -r "$$file" ] || ' +
+    'while read -r name count; do [ "$$name" != oom_kill ] || kills=$$count; done <"$$file"; done',
   'echo "$$SERVICE_RESULT $${EXIT_CODE:--} $${EXIT_STATUS:--} $$peak $$kills" >"$$0"',
 ].join('; ');
 
 function exitRecorderOf(path: string, unit: string): string {
-  return `+/bin/sh -c '${exitRecorder}' ${quoted(path)} ${quoted(`/sys/fs/cgroup/machine.slice/${slice}/${unit}`)}`;
+  // The group in the unified hierarchy, and in the one of the memory controller on hosts that still have one for each.
+  const groups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory'].map((root) => quoted(`${root}/machine.slice/${slice}/${unit}`));
+  return `+/bin/sh -c '${exitRecorder}' ${[quoted(path), ...groups].join(' ')}`;
 }
 
 /** Reads an exit record: "RESULT CODE STATUS PEAK OOM_KILLS\n" (0.1.0 wrote three words), "-" when unknown. Undefined while it is not whole. */

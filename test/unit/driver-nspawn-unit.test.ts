@@ -102,8 +102,9 @@ describe('unit properties', () => {
     expect(recorder).toMatch(/^\+\/bin\/sh -c '/);
     expect(recorder.match(/[^$](?:\$\$)*\$(?!\$)/)).toBeNull();
     expect(recorder.split('>"$$0"')).toHaveLength(2);
-    const group = `/sys/fs/cgroup/machine.slice/machine-forgejorunners.slice/forgejo-runner-main-${id}.service`;
-    expect(recorder.endsWith(`>"$$0"' "/var/lib/frc/exits/${id}" "${group}"`)).toBe(true);
+    const group = `machine.slice/machine-forgejorunners.slice/forgejo-runner-main-${id}.service`;
+    const words = [`/var/lib/frc/exits/${id}`, `/sys/fs/cgroup/${group}`, `/sys/fs/cgroup/memory/${group}`];
+    expect(recorder.endsWith(`>"$$0"' ${words.map((word) => `"${word}"`).join(' ')}`)).toBe(true);
   });
 
   test.each([
