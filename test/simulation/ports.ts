@@ -1,179 +1,216 @@
-// Promises the ports of one incarnation of the controller over a simulated world: every call takes time before and after its effect, may
-// fail on either side of it, and is forgotten when the incarnation is killed.
+// Promises the ports of one incarnation of a controller over the simulated world, and the checks that only a port can make: a record
+// before what it owns and after it (I1), the capacity (I4), nothing of anybody else's (I6).
 
-import type { Job } from '../../src/core/model.ts';
+import type { Credentials, Job, Runner } from '../../src/core/model.ts';
 import type { Driver } from '../../src/driver/driver.ts';
 import { ControllerError, type ErrorCode } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { Chance, Schedule } from './schedule.ts';
-import type { Tally } from './verdict.ts';
-import { foreignMachine, type SimWorld } from './world.ts';
+import { createCall, type Call, type Incarnation, type Stage } from './call.ts';
 
-export type Weather = {
-  /** Probability that a call fails; half of the failures lose the reply after the effect took place. */
-  failure: number;
-  /** The forge answers nothing. */
-  forgeDown: boolean;
-  /** The disk takes no more. */
-  diskFull: boolean;
-  /** Probability that a list is the one before. */
-  stale: number;
+/** What belongs to one controller for good: its name, its mark, its records on disk. */
+export type Post = {
+  readonly name: string;
+  readonly description: string;
+  readonly maxConcurrent: number;
+  readonly records: Map<string, Runner>;
+  /** Registrations that a killed process had asked for and that came after its end. */
+  readonly late: Set<number>;
+  /** Tokens whose registration was deleted by it. */
+  readonly returned: Set<string>;
 };
 
-export type Incarnation = { alive: boolean };
-
-export type Surroundings = {
-  readonly world: SimWorld;
-  readonly schedule: Schedule;
-  readonly chance: Chance;
-  readonly weather: Weather;
-  readonly tally: Tally;
-  /** Undefined: nobody reads. */
-  readonly trace: ((line: string) => void) | undefined;
+/** Verbs of the ports that are about to come; the reconciler asks for them when they are there. */
+type Coming = {
+  registered(id: number): Promise<boolean>;
+  reportFailure(credentials: Credentials, taskId: number, lines: readonly string[]): Promise<'reported' | 'over' | 'foreign'>;
 };
 
-type Recorded = (what: string, id: string) => void;
-type Call = <T>(verb: string, code: ErrorCode, effect: () => T, down?: () => boolean) => Promise<T>;
+const hostLatencyMs = 90;
+const bootPatienceMs = 60_000;
+const listsKept = 3;
 
-function createCall({ schedule, chance, weather, tally, trace }: Surroundings, self: Incarnation): Call {
-  return (verb, code, effect, down = () => false) =>
-    new Promise((resolve, reject) => {
-      const fails = chance.hit(weather.failure);
-      const lost = fails && chance.hit(0.5);
-      schedule.after(chance.between(0, 30), () => {
-        // What a killed process had not sent yet is never sent.
-        if (!self.alive && chance.hit(0.5)) return;
-        const refused = down() || (fails && !lost);
-        const result = refused ? undefined : { value: effect() };
-        schedule.after(chance.between(0, 60), () => {
-          if (!self.alive) return;
-          if (result !== undefined && !lost) return resolve(result.value);
-          const kind = `${verb.split(' ')[0]} ${lost ? 'reply lost' : 'failed'}`;
-          tally.set(kind, (tally.get(kind) ?? 0) + 1);
-          trace?.(`  ${verb}: ${lost ? 'reply lost' : 'failed'}`);
-          reject(new ControllerError(code, `${verb} failed`));
-        });
-      });
-    });
-}
-
-export function createPorts(surroundings: Surroundings, self: Incarnation): { forge: Forge; driver: Driver; store: Store } {
-  const call = createCall(surroundings, self);
+export function createPorts(stage: Stage, post: Post, self: Incarnation): { forge: Forge & Coming; driver: Driver; store: Store } {
+  const call = createCall(stage, self);
   /** What a killed process had sent may still arrive when its records are gone; that is no fault of the order it kept. */
   const recorded = (what: string, id: string): void => {
-    if (self.alive && !surroundings.world.records.has(id))
-      surroundings.world.faults.broken.push(`I1 a ${what} ${id} was made without a record`);
+    if (self.alive && !post.records.has(id)) stage.judge.broken.push(`I1 a ${what} ${id} was made without a record`);
   };
   return {
-    forge: createForge(surroundings, call, recorded),
-    driver: createDriver(surroundings, call, recorded, self),
-    store: createStore(surroundings, call),
+    forge: createForge(stage, post, self, call, recorded),
+    driver: createDriver(stage, post, self, call, recorded),
+    store: createStore(stage, post, self, call),
   };
 }
 
-function createForge({ world, chance, weather }: Surroundings, call: Call, recorded: Recorded): Forge {
-  const down = (): boolean => weather.forgeDown;
-  const ask = <T>(verb: string, effect: () => T): Promise<T> => call(verb, 'FORGE_UNREACHABLE', effect, down);
+type Recorded = (what: string, id: string) => void;
+
+function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Forge & Coming {
+  const { forge, judge, weather } = stage;
+  const lists: (readonly Job[])[] = [];
+  const ask = <T>(verb: string, effect: () => T, maySlow = false): Promise<T> =>
+    call({
+      verb,
+      effect,
+      maySlow,
+      refusal: () => weather.forgeRefusal(verb),
+      failure: (lost) => weather.forgeFailure(verb, lost),
+      latencyMs: weather.latencyMs,
+    });
   return {
     name: 'main',
     scope: { kind: 'instance' },
     instanceUrl: 'http://forge.test',
     check: () => ask('check', () => ({ major: 16, minor: 0, patch: 0, text: '16.0.0' })),
-    jobs: () =>
-      ask('jobs', () => {
-        if (world.lastList !== undefined && chance.hit(weather.stale)) return world.lastList;
-        const jobs = [...world.jobs.values()].flatMap(({ job, state }): Job[] =>
-          state === 'waiting' ? [job] : state === 'running' ? [{ ...job, state: 'running', taskId: job.id }] : [],
-        );
-        world.lastList = jobs;
-        return jobs;
-      }),
-    registrations: () =>
-      ask('registrations', () =>
-        [...world.registrations.values()].map(({ active, ...rest }) => ({ ...rest, status: active ? ('active' as const) : rest.status })),
-      ),
+    jobs: () => ask('jobs', () => distorted(stage, lists, forge.list()), true),
+    registrations: () => ask('registrations', () => [...forge.registrations.values()].map((each) => forge.seen(each)), true),
     registration: (id) =>
       ask(`registration ${id}`, () => {
-        const found = world.registrations.get(id);
-        return found === undefined ? undefined : { ...found, status: found.active ? ('active' as const) : found.status };
+        const found = forge.registrations.get(id);
+        return found === undefined ? undefined : forge.seen(found);
       }),
+    registered: (id) => ask(`registered ${id}`, () => forge.registrations.has(id)),
     register: (name, description) =>
       ask(`register ${name}`, () => {
         recorded('registration', name);
-        return world.register(name, description);
+        const credentials = forge.register(name, description);
+        if (!self.alive) post.late.add(credentials.id);
+        return credentials;
       }),
-    registered: (id) => ask(`registered ${id}`, () => world.registrations.has(id)),
-    reportFailure: (credentials, taskId) => ask(`report ${taskId}`, () => world.report(credentials.id, taskId)),
+    reportFailure: (credentials, taskId) => ask(`report ${taskId}`, () => forge.reportFailure(credentials, taskId)),
     unregister: (id) =>
       ask(`unregister ${id}`, () => {
-        if (world.registrations.get(id)?.name === 'office') world.faults.broken.push('I6 a registration of somebody else was deleted');
-        world.registrations.delete(id);
+        const registration = forge.registrations.get(id);
+        if (registration === undefined) return;
+        if (registration.description !== post.description)
+          judge.broken.push(`I6 ${post.name} deleted the registration of ${registration.description}`);
+        forge.registrations.delete(id);
+        if (self.alive) post.returned.add(registration.token);
       }),
     close: () => Promise.resolve(),
   };
 }
 
-function createDriver({ world, schedule }: Surroundings, call: Call, recorded: Recorded, self: Incarnation): Driver {
-  const host = <T>(verb: string, effect: () => T): Promise<T> => call(verb, 'DRIVER_FAILED', effect);
+/** The list as it arrives: an older one, an empty one in error, rows twice and in any order. */
+function distorted({ chance, weather, tally }: Stage, lists: (readonly Job[])[], now: readonly Job[]): readonly Job[] {
+  const count = (kind: string): void => void tally.set(kind, (tally.get(kind) ?? 0) + 1);
+  lists.push(now);
+  if (lists.length > listsKept) lists.shift();
+  if (weather.has('lists empty')) {
+    count('list empty in error');
+    return [];
+  }
+  if (lists.length > 1 && chance.hit(weather.odds.stale)) {
+    count('list stale');
+    return chance.pick(lists);
+  }
+  if (now.length === 0 || !chance.hit(weather.odds.disorder)) return now;
+  count('list in disorder');
+  return [...now, chance.pick(now)].toReversed();
+}
+
+function refusal(verb: string, code: ErrorCode, refused: boolean): ControllerError | undefined {
+  return refused ? new ControllerError(code, `${verb} failed`) : undefined;
+}
+
+function createDriver(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Driver {
+  const { host, judge, schedule, weather } = stage;
+  const ask = <T>(verb: string, effect: () => T, more: { id?: string; refused?: () => boolean; half?: () => void } = {}): Promise<T> =>
+    call({
+      verb,
+      effect,
+      refusal: () => refusal(verb, 'DRIVER_FAILED', more.refused?.() ?? false),
+      failure: () => new ControllerError('DRIVER_FAILED', `${verb} failed`),
+      latencyMs: hostLatencyMs,
+      ...(more.id === undefined ? {} : { id: more.id }),
+      ...(more.half === undefined ? {} : { half: more.half }),
+    });
+  const unlistable = (): boolean => weather.has('host unlistable');
   return {
-    check: () => host('check', () => undefined),
-    list: () =>
-      host('list', () =>
-        [...world.machines.values()]
-          .filter(({ spec }) => spec.id !== foreignMachine)
-          .map(({ spec, startedAt, ready, assignment, exit }) => ({
-            id: spec.id,
-            slot: spec.slot,
-            startedAt,
-            state:
-              exit !== undefined
-                ? ('exited' as const)
-                : assignment !== undefined
-                  ? ('running' as const)
-                  : ready
-                    ? ('idle' as const)
-                    : ('starting' as const),
-            ...(exit === undefined ? {} : { exit }),
-          })),
-      ),
+    check: () => ask('check', () => undefined, { refused: unlistable }),
+    list: () => ask('list', () => host.list(post.name), { refused: unlistable }),
     start: (spec) =>
-      host(`start ${spec.id}`, () => {
-        recorded('machine', spec.id);
-        world.boot(spec);
+      call({
+        verb: `start ${spec.id}`,
+        id: spec.id,
+        effect() {
+          recorded('machine', spec.id);
+          host.boot(post.name, spec);
+        },
+        refusal: () => refusal('start', 'HOST_EXHAUSTED', weather.has('host full') || weather.has('disk full')),
+        failure: () => new ControllerError('DRIVER_FAILED', 'start failed'),
+        latencyMs: hostLatencyMs,
       }),
     async assign(id, assignment, signal) {
+      const gone = (): never => {
+        throw new ControllerError('DRIVER_FAILED', `assign ${id}: gone or not in time`);
+      };
+      const until = schedule.now() + bootPatienceMs;
       for (;;) {
-        const machine = world.machines.get(id);
-        if (machine === undefined || machine.exit !== undefined || signal.aborted)
-          throw new ControllerError('DRIVER_FAILED', `assign ${id}: gone`);
+        const machine = host.machines.get(id);
+        if (machine?.owner !== post.name || machine.exit !== undefined || signal.aborted || schedule.now() > until) return gone();
         if (machine.assignment !== undefined) return;
-        if (machine.ready) return host(`assign ${id}`, () => world.assign(id, assignment));
-        if (schedule.now() - machine.boot > 60_000) throw new ControllerError('DRIVER_FAILED', `assign ${id}: not in time`);
-        await schedule.clockFor(() => self.alive).sleep(20);
+        if (machine.ready) {
+          const dead = post.returned.has(assignment.token);
+          if (dead) judge.broken.push(`${id} was handed credentials that had been given back`);
+          return ask(`assign ${id}`, () => host.assign(machine, assignment), { id });
+        }
+        await readiness(stage, self, machine.waiters, signal);
       }
     },
-    stop: (id) => host(`stop ${id}`, () => world.stop(id)),
-    remove: (id) => host(`remove ${id}`, () => world.remove(id)),
-    output: (id) => host(`output ${id}`, () => []),
-    artefacts: () => host('artefacts', () => []),
-    watch: (wake) => {
-      world.wake = () => self.alive && wake();
+    stop: (id, graceMs) => ask(`stop ${id}`, () => host.stop(post.name, id, graceMs), { id }),
+    remove: (id) => ask(`remove ${id}`, () => host.remove(post.name, id, false), { id, half: () => host.remove(post.name, id, true) }),
+    artefacts: () => ask('artefacts', () => [], { refused: unlistable }),
+    watch(wake) {
+      host.wakers.set(post.name, () => self.alive && wake());
       return () => undefined;
     },
   };
 }
 
-function createStore({ world, weather }: Surroundings, call: Call): Store {
-  const disk = <T>(verb: string, effect: () => T): Promise<T> => call(verb, 'STORE_FAILED', effect, () => weather.diskFull);
+/** Until the machine is ready or gone, or the signal aborts; a killed process hears of neither. */
+function readiness({ schedule }: Stage, self: Incarnation, waiters: (() => void)[], signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      signal.removeEventListener('abort', wake);
+      limit.cancelled = true;
+      if (self.alive) resolve();
+    };
+    const limit = schedule.after(bootPatienceMs + 1, wake);
+    signal.addEventListener('abort', wake, { once: true });
+    waiters.push(wake);
+  });
+}
+
+function diskFailure(): ControllerError {
+  return new ControllerError('STORE_FAILED', 'the disk failed');
+}
+
+function createStore({ host, forge, judge, weather }: Stage, post: Post, self: Incarnation, call: Call): Store {
+  const { records } = post;
+  const disk = (verb: string, effect: () => void): Promise<void> =>
+    call({ verb, effect, failure: diskFailure, refusal: () => (weather.has('disk full') ? diskFailure() : undefined), latencyMs: 30 });
   return {
-    load: () => Promise.resolve({ runners: [...world.records.values()], quarantined: [] }),
-    put: (runner) => disk(`put ${runner.id}`, () => void world.records.set(runner.id, runner)),
+    load: () => Promise.resolve({ runners: [...records.values()], quarantined: [] }),
+    put: (runner) =>
+      disk(`put ${runner.id}`, () => {
+        records.set(runner.id, runner);
+        const own = host.list(post.name).map(({ id }) => id);
+        const held = new Set([...records.keys(), ...own]).size;
+        if (self.alive && held > post.maxConcurrent) judge.broken.push(`I4 ${held} records and machines, ${post.maxConcurrent} allowed`);
+      }),
     delete: (id) =>
       disk(`delete ${id}`, () => {
-        if (!world.records.has(id)) return;
-        if (world.machines.has(id)) world.faults.broken.push(`I1 the record of ${id} was deleted before its machine`);
-        world.records.delete(id);
+        const record = records.get(id);
+        if (record === undefined) return;
+        if (host.machines.get(id)?.owner === post.name) judge.broken.push(`I1 the record of ${id} was deleted before its machine`);
+        for (const { id: number, name, description } of forge.registrations.values()) {
+          // What a lost reply left beside the record's own is swept.
+          const own = record.credentials === undefined ? !post.late.has(number) : record.credentials.id === number;
+          if (name === id && description === post.description && own)
+            judge.broken.push(`I1 the record of ${id} was deleted before its registration`);
+        }
+        records.delete(id);
       }),
   };
 }

@@ -35,11 +35,13 @@ export function createChance(seed: number): Chance {
 }
 
 export type Schedule = {
-  now(): number;
+  readonly now: () => number;
   /** Something happens in `ms`. */
   after(ms: number, happen: () => void): Happening;
   /** A clock whose sleepers are forgotten when `alive` turns false, as a killed process forgets them. */
   clockFor(alive: () => boolean): Clock;
+  /** Sets the wall clock this far ahead of where it was; the time line of the controllers goes on. */
+  setWall(ms: number): void;
   /** Lets events happen, in order, until `done` or until the time is over; true when done. */
   run(untilMs: number, done: () => boolean): Promise<boolean>;
 };
@@ -51,6 +53,7 @@ export function createSchedule(): Schedule {
   const heap: Happening[] = [];
   let now = 1_000_000_000;
   let order = 0;
+  let wallAheadMs = 0;
 
   const before = (a: Happening, b: Happening): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
@@ -95,6 +98,7 @@ export function createSchedule(): Schedule {
   return {
     now: () => now,
     after,
+    setWall: (ms) => void (wallAheadMs += ms),
     clockFor: (alive) => ({
       now: () => now,
       wallOf: (at) => at,

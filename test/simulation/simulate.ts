@@ -1,257 +1,150 @@
-// Promises one seeded run of the whole loop against a world of faults, delays and crashes, and its verdict: what was lost, stopped wrongly,
-// broken or left over. The same seed gives the same run.
+// Promises one seeded run of the whole loop against a world of faults, delays and crashes, and its verdict. The same seed gives the same
+// run. Most seeds are a storm and the calm after it; a few kill the controller at every single call of a short run.
 
-import type { Log } from '../../src/log.ts';
-import { createReconciler } from '../../src/reconciler/reconciler.ts';
-import { aPolicy, aProfile } from '../support/build.ts';
-import { createPorts, type Incarnation, type Surroundings, type Weather } from './ports.ts';
-import { createChance, createSchedule, type Chance, type Schedule } from './schedule.ts';
-import type { Tally, Verdict } from './verdict.ts';
-import { createWorld, foreignMachine, type SimJob, type SimWorld } from './world.ts';
+import { createController, jobClockMs, maxConcurrent, type Controller } from './controller.ts';
+import { deathPlaces, type DeathPlace, type Stage } from './call.ts';
+import { createForgeWorld, isOpen } from './forge-world.ts';
+import { calmMs, createHostWorld, foreignMachine } from './host-world.ts';
+import { createJudge } from './judge.ts';
+import { createChance, createSchedule } from './schedule.ts';
+import { stir } from './storm.ts';
+import { createWeather } from './weather.ts';
+import { mergedOf, type Tally, type Verdict } from './verdict.ts';
+import { aProfile } from '../support/build.ts';
 
-const stormMs = 120_000;
-/** Longest honest way to a clean world: the last back-off, a job clock, its stop and retries at their cap. */
-const calmMs = 1_500_000;
-const jobClockMs = 120_000;
-const maxConcurrent = 4;
+type Trace = ((line: string) => void) | undefined;
 
-export async function simulate(seed: number, trace?: (line: string) => void): Promise<Verdict> {
-  const chance = createChance(seed);
-  const schedule = createSchedule();
-  const world = createWorld(schedule, chance, { jobClockMs, maxConcurrent });
-  const weather: Weather = {
-    failure: chance.pick([0, 0.02, 0.1, 0.3]),
-    forgeDown: false,
-    diskFull: false,
-    stale: chance.pick([0, 0, 0.1]),
-  };
-  const tally: Tally = new Map();
-  const startedAt = schedule.now();
-  const told = trace === undefined ? undefined : (line: string): void => trace(`${String(schedule.now() - startedAt).padStart(8)} ${line}`);
-  const surroundings: Surroundings = { world, schedule, chance, weather, tally, trace: told };
-  plantForeign(world, schedule.now());
-  const controller = createController(surroundings);
-  controller.start();
-  stir(surroundings, controller);
-  await schedule.run(startedAt + stormMs, () => controller.bug() !== undefined);
-  calm(weather, controller);
-  told?.('the storm is over');
-  await schedule.run(
-    startedAt + stormMs + calmMs,
-    () => controller.bug() !== undefined || (isClean(world) && jobsOpen(world).length === 0),
-  );
-  const bug = controller.bug();
-  return {
-    seed,
-    ticks: controller.ticks(),
-    crashes: controller.crashes(),
-    faults: tally,
-    jobs: world.jobs.size,
-    lost: jobsOpen(world),
-    doubled: world.faults.doubled,
-    wronglyStopped: world.faults.wronglyStopped,
-    leftOver: leftOver(world),
-    broken: bug === undefined ? world.faults.broken : [...world.faults.broken, `the process died: ${bug}`],
-  };
+/** One seed in so many kills the controller at every call. */
+const sweepEvery = 400;
+/** More ticks than this after the last fault are not "soon clean". */
+const calmTicks = 1_000;
+
+export function simulate(seed: number, trace?: (line: string) => void): Promise<Verdict> {
+  return seed % sweepEvery === 0 ? sweep(seed, trace) : runStorm(seed, trace);
 }
 
-/** A job that ran when its machine was struck down is failed by the forge after its own time-out; it counts as ended here. */
-function jobsOpen(world: SimWorld): string[] {
-  return [...world.jobs.values()]
-    .filter((job) => job.state === 'waiting' || (job.state === 'running' && isWorkedOn(world, job)))
-    .map(({ job }) => job.handle);
-}
-
-function isWorkedOn(world: SimWorld, job: SimJob): boolean {
-  return [...world.machines.values()].some((machine) => machine.handle === job.job.handle && machine.exit === undefined);
-}
-
-function leftOver(world: SimWorld): string[] {
-  return [
-    ...[...world.machines.keys()].filter((id) => id !== foreignMachine).map((id) => `machine ${id}`),
-    ...[...world.registrations.values()]
-      .filter(({ name, task }) => name !== 'office' && !isZombie(world, task))
-      .map(({ name }) => `registration ${name}`),
-    ...[...world.records.keys()].map((id) => `record ${id}`),
-  ];
-}
-
-function isZombie(world: SimWorld, task: string | undefined): boolean {
-  const job = task === undefined ? undefined : world.jobs.get(task);
-  return job?.state === 'running' && !isWorkedOn(world, job);
-}
-
-function isClean(world: SimWorld): boolean {
-  return leftOver(world).length === 0;
-}
-
-function plantForeign(world: SimWorld, now: number): void {
-  const profile = aProfile();
-  const spec = { id: foreignMachine, slot: -7, profile, runtimeMaxMs: 0 };
-  world.machines.set(foreignMachine, {
-    spec,
-    startedAt: now,
-    boot: now,
-    ready: true,
-    assignment: undefined,
-    handle: undefined,
-    exit: undefined,
-  });
-  world.registrations.set(0, {
-    id: 0,
-    uuid: 'uuid-0',
-    name: 'office',
-    description: 'mine',
-    ephemeral: false,
-    status: 'idle',
-    token: 'x',
-    active: false,
-    task: undefined,
-  });
-}
-
-type Controller = {
-  start(): void;
-  kill(): void;
-  ticks(): number;
-  crashes(): number;
-  bug(): string | undefined;
-  alive(): boolean;
+export type Scene = {
+  readonly seed: number;
+  readonly controllers: number;
+  readonly rough: boolean;
+  readonly lengthMs: number;
+  /** Kills the controller at this call, counted from 1. */
+  readonly death?: { readonly call: number; readonly place: DeathPlace };
+  /** What happens while the storm lasts. */
+  readonly script: (stage: Stage, controllers: readonly Controller[]) => void;
 };
 
-function createController(surroundings: Surroundings): Controller {
-  const { schedule, chance, world, trace } = surroundings;
-  let self: Incarnation = { alive: false };
-  let ticksBefore = 0;
-  let current: (() => number) | undefined;
-  let crashes = 0;
-  let bug: string | undefined;
-  return {
-    start() {
-      const mine: Incarnation = { alive: true };
-      self = mine;
-      const { forge, driver, store } = createPorts(surroundings, mine);
-      const reconciler = createReconciler({
-        forges: [{ forge, url: 'http://forge.test', pollIntervalMs: 2_000 }],
-        driver,
-        store,
-        records: [...world.records.values()],
-        quarantined: [],
-        policy: policy(),
-        clock: schedule.clockFor(() => mine.alive),
-        log: logTo(trace),
-        random: () => chance.next(),
-        version: '0',
-        maxActions: 8,
+function runStorm(seed: number, trace: Trace): Promise<Verdict> {
+  const chance = createChance(seed ^ 0x5eed);
+  const lengthMs = chance.pick([40_000, 60_000, 90_000]);
+  const controllers = chance.hit(0.08) ? 2 : 1;
+  const script: Scene['script'] = (stage, all) => stir({ stage, controllers: all, lengthMs });
+  return runScene({ seed, controllers, rough: true, lengthMs, script }, trace).then(({ verdict }) => verdict);
+}
+
+/** A short run once to count its calls, then once for each call and each place in it. */
+async function sweep(seed: number, trace: Trace): Promise<Verdict> {
+  const scene: Scene = {
+    seed,
+    controllers: 1,
+    rough: false,
+    lengthMs: 12_000,
+    script({ schedule, chance, forge, host }) {
+      const jobs = [1, 2].map((repositoryId) => forge.queue({ repositoryId, lengthMs: chance.between(500, 6_000), labels: ['debian'] }));
+      const [first, second] = jobs;
+      const turn = chance.pick(['none', 'cancel', 'strike', 'poach']);
+      schedule.after(chance.between(500, 4_000), () => {
+        if (turn === 'cancel' && first !== undefined) forge.cancel(first);
+        if (turn === 'poach' && second !== undefined) forge.poach(second);
+        const machine = [...host.machines.values()].find(({ owner }) => owner !== '');
+        if (turn === 'strike' && machine !== undefined) host.strike(machine.spec.id, chance.hit(0.5));
       });
-      current = () => reconciler.snapshot().ticks;
-      trace?.('the controller starts');
-      reconciler.run(new AbortController().signal).catch((error: unknown) => {
-        bug = error instanceof Error ? error.stack : String(error);
-      });
-      const maintain = (): void => {
-        if (!mine.alive) return;
-        reconciler.maintain();
-        schedule.after(60_000, maintain);
-      };
-      schedule.after(60_000, maintain);
     },
-    kill() {
-      if (!self.alive) return;
-      self.alive = false;
-      crashes += 1;
-      ticksBefore += current?.() ?? 0;
-      trace?.('the controller is killed');
-    },
-    ticks: () => ticksBefore + (self.alive ? (current?.() ?? 0) : 0),
-    crashes: () => crashes,
-    bug: () => bug,
-    alive: () => self.alive,
   };
-}
-
-function policy() {
-  const timeouts = { startMs: 60_000, pickMs: 30_000, jobMs: jobClockMs, stopMs: 5_000 };
-  const profiles = [aProfile({ timeouts, labels: ['debian'], max: 3 }), aProfile({ name: 'big', timeouts, labels: ['debian', 'big'] })];
-  return { ...aPolicy({ maxConcurrent, profiles, slots: 6 }) };
-}
-
-function logTo(trace: ((line: string) => void) | undefined): Log {
-  if (trace === undefined) return { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, conceal: () => {} };
-  const at =
-    (level: string) =>
-    (event: string, facts: Readonly<Record<string, unknown>> = {}, message = ''): void => {
-      const { runner = '', reason = '', action = '', job = '' } = facts;
-      trace(`  ${level} ${event} ${[runner, action, reason, job].map(String).join(' ').trim()} ${message}`);
-    };
-  return { debug: () => {}, info: at('info'), warn: at('warn'), error: at('error'), conceal: () => {} };
-}
-
-/** Fills four minutes with work and trouble. */
-function stir(surroundings: Surroundings, controller: Controller): void {
-  const { schedule, chance, world, weather, tally, trace } = surroundings;
-  const at = (count: number, what: string, happen: () => void): void => {
-    for (let n = 0; n < count; n += 1) {
-      schedule.after(chance.between(0, stormMs - 10_000), () => {
-        if (what !== 'queue') tally.set(what, (tally.get(what) ?? 0) + 1);
-        trace?.(what);
-        happen();
-      });
+  const whole = await runScene(scene, trace);
+  const verdicts = [whole.verdict];
+  for (let call = 1; call <= whole.calls; call += 1) {
+    for (const place of deathPlaces) {
+      trace?.(`--- killed at call ${call} of ${whole.calls}, ${place}`);
+      verdicts.push((await runScene({ ...scene, death: { call, place } }, trace)).verdict);
     }
+  }
+  return mergedOf(seed, verdicts);
+}
+
+export async function runScene(scene: Scene, trace: Trace): Promise<{ readonly verdict: Verdict; readonly calls: number }> {
+  const { seed, lengthMs } = scene;
+  const { stage, tally, calls } = createStage(scene, trace);
+  const { schedule, chance, forge, weather } = stage;
+  const startedAt = schedule.now();
+  const pollIntervalMs = chance.pick([1_000, 2_000, 5_000]);
+  const controllers = ['main', 'other'].slice(0, scene.controllers).map((name) => createController(stage, name, pollIntervalMs));
+  const ticks = (): number => controllers.reduce((sum, each) => sum + each.ticks(), 0);
+  const bug = (): boolean => controllers.some((each) => each.bug() !== undefined);
+  const clean = (): boolean => forge.open() === 0 && leftOver(stage, controllers).length === 0;
+  for (const controller of controllers) controller.start();
+  scene.script(stage, controllers);
+  await schedule.run(startedAt + lengthMs, bug);
+  weather.calm();
+  for (const controller of controllers) if (!controller.alive()) controller.start();
+  stage.trace?.('world the storm is over');
+  const before = ticks();
+  await schedule.run(schedule.now() + calmMs, () => bug() || clean());
+  const needed = ticks() - before;
+  // What is clean stays so.
+  await schedule.run(schedule.now() + 3_000, bug);
+  const late = needed > calmTicks * controllers.length ? [`${needed} ticks until the world was clean`] : [];
+  const died = controllers.flatMap((each) => each.bug() ?? []).map((stack) => `the process died: ${stack}`);
+  const verdict: Verdict = {
+    seed,
+    ticks: ticks(),
+    crashes: controllers.reduce((sum, each) => sum + each.crashes(), 0),
+    faults: tally,
+    jobs: forge.jobs.size,
+    lost: [...forge.jobs.values()].filter(isOpen).map(({ job, state }) => `${job.handle} is ${state}`),
+    doubled: stage.judge.doubled,
+    wronglyStopped: stage.judge.wronglyStopped,
+    leftOver: leftOver(stage, controllers),
+    broken: [...stage.judge.broken, ...late, ...died],
   };
-  at(chance.between(1, 14), 'queue', () => world.queue(aWish(chance)));
-  at(chance.between(0, 3), 'cancel', () => withJob(world, chance, (job) => world.cancel(job)));
-  at(chance.between(0, 2), 'rerun', () => withJob(world, chance, (job) => isOver(job) && world.rerun(job)));
-  at(chance.between(0, 2), 'strike', () => withMachine(world, chance, (id) => world.strike(id)));
-  at(chance.hit(0.15) ? 1 : 0, 'reboot', () => reboot(surroundings, controller));
-  at(chance.between(0, 5), 'crash', () => crash(surroundings, controller));
-  at(chance.hit(0.3) ? 1 : 0, 'forge outage', () => lasting(schedule, chance, (on) => (weather.forgeDown = on)));
-  at(chance.hit(0.2) ? 1 : 0, 'disk full', () => lasting(schedule, chance, (on) => (weather.diskFull = on)));
-  at(chance.hit(0.15) ? 1 : 0, 'records lost', () => loseRecords(surroundings, controller));
+  return { verdict, calls: calls() };
 }
 
-function aWish(chance: Chance) {
-  const group = chance.hit(0.2) ? { group: `g${chance.between(1, 2)}` } : {};
-  const lengthMs = chance.hit(0.1) ? 300_000 : chance.between(100, 40_000);
-  return { repositoryId: chance.between(1, 3), lengthMs, labels: chance.pick([['debian'], ['debian'], ['big']]), ...group };
+function createStage(scene: Scene, trace: Trace): { readonly stage: Stage; readonly tally: Tally; readonly calls: () => number } {
+  const { seed, death } = scene;
+  const chance = createChance(seed);
+  const schedule = createSchedule();
+  const startedAt = schedule.now();
+  const judge = createJudge(schedule.now, jobClockMs);
+  const forge = createForgeWorld(schedule, judge, { calm: () => weather.isCalm() });
+  const weather = createWeather(schedule, chance, scene.rough, forge.isUp);
+  const host = createHostWorld(schedule, chance, forge, judge, { maxConcurrent, oddity: weather.oddity });
+  const tally: Tally = new Map();
+  let calls = 0;
+  const deathAt = (): DeathPlace | undefined => {
+    calls += 1;
+    if (death !== undefined) return calls === death.call ? death.place : undefined;
+    return chance.hit(weather.odds.death) ? chance.pick(deathPlaces) : undefined;
+  };
+  const told =
+    trace === undefined
+      ? undefined
+      : (line: string): void => trace(`${((schedule.now() - startedAt) / 1_000).toFixed(3).padStart(9)} ${line}`);
+  const stage: Stage = { forge, host, judge, schedule, chance, weather, tally, deathAt, trace: told };
+  host.boot('', { id: foreignMachine, slot: -7, profile: aProfile(), runtimeMaxMs: 0 });
+  const { id } = forge.register('office', 'mine');
+  const office = forge.registrations.get(id);
+  if (office !== undefined) forge.registrations.set(id, { ...office, ephemeral: false });
+  return { stage, tally, calls: () => calls };
 }
 
-function crash({ schedule, chance }: Surroundings, controller: Controller): void {
-  if (!controller.alive()) return;
-  controller.kill();
-  schedule.after(chance.between(10, 8_000), () => controller.alive() || controller.start());
-}
-
-function reboot(surroundings: Surroundings, controller: Controller): void {
-  surroundings.world.reboot();
-  crash(surroundings, controller);
-}
-
-/** As if somebody emptied the folder of the records while the service was down. */
-function loseRecords(surroundings: Surroundings, controller: Controller): void {
-  crash(surroundings, controller);
-  surroundings.world.records.clear();
-}
-
-function lasting(schedule: Schedule, chance: Chance, turn: (on: boolean) => void): void {
-  turn(true);
-  schedule.after(chance.between(1_000, 60_000), () => turn(false));
-}
-
-function calm(weather: Weather, controller: Controller): void {
-  Object.assign(weather, { failure: 0, forgeDown: false, diskFull: false, stale: 0 });
-  if (!controller.alive()) controller.start();
-}
-
-function withJob(world: SimWorld, chance: Chance, act: (job: SimJob) => unknown): void {
-  if (world.jobs.size > 0) act(chance.pick([...world.jobs.values()]));
-}
-
-function withMachine(world: SimWorld, chance: Chance, act: (id: string) => void): void {
-  const ids = [...world.machines.keys()].filter((id) => id !== foreignMachine);
-  if (ids.length > 0) act(chance.pick(ids));
-}
-
-function isOver(job: SimJob): boolean {
-  return job.state !== 'waiting' && job.state !== 'running';
+/** What is there of ours; also what is not there of others. */
+function leftOver({ forge, host }: Stage, controllers: readonly Controller[]): string[] {
+  return [
+    ...[...host.machines].filter(([, { owner }]) => owner !== '').map(([id]) => `machine ${id}`),
+    ...[...forge.registrations.values()].filter(({ name }) => name !== 'office').map(({ name }) => `registration ${name}`),
+    ...controllers.flatMap(({ post }) => [...post.records.keys()].map((id) => `record ${id} of ${post.name}`)),
+    ...(host.machines.has(foreignMachine) ? [] : ['I6 the machine of somebody else is gone']),
+    ...([...forge.registrations.values()].some(({ name }) => name === 'office') ? [] : ['I6 the registration of somebody else is gone']),
+  ];
 }

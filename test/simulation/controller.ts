@@ -1,0 +1,106 @@
+// Promises the real reconciler as a process that can be killed and started again on the same records.
+
+import type { Log } from '../../src/log.ts';
+import { createReconciler } from '../../src/reconciler/reconciler.ts';
+import { aPolicy, aProfile } from '../support/build.ts';
+import type { Incarnation, Stage } from './call.ts';
+import { createPorts, type Post } from './ports.ts';
+
+export type Controller = {
+  readonly post: Post;
+  start(): void;
+  kill(where: string): void;
+  ticks(): number;
+  crashes(): number;
+  /** What ended the process although nobody killed it. */
+  bug(): string | undefined;
+  alive(): boolean;
+};
+
+export const jobClockMs = 60_000;
+export const maxConcurrent = 4;
+const timeouts = { startMs: 30_000, pickMs: 15_000, jobMs: jobClockMs, stopMs: 5_000 };
+const maintenanceMs = 20_000;
+
+export function createController(stage: Stage, name: string, pollIntervalMs: number): Controller {
+  const { schedule, chance } = stage;
+  const policy = aPolicy({
+    controllerId: name,
+    description: `forgejo-runner-controller ${name}@host`,
+    maxConcurrent,
+    slots: 6,
+    profiles: [aProfile({ timeouts, max: 3 }), aProfile({ name: 'big', timeouts, labels: ['debian', 'big'] })],
+  });
+  const post: Post = { name, description: policy.description, maxConcurrent, records: new Map(), late: new Set(), returned: new Set() };
+  const trace = stage.trace === undefined ? undefined : (line: string): void => stage.trace?.(`${name.padEnd(5)} ${line}`);
+  const log = logTo(trace);
+  let self: Incarnation = { alive: false, kill: () => {} };
+  let ticks = 0;
+  let current: (() => number) | undefined;
+  let crashes = 0;
+  let bug: string | undefined;
+
+  function start(): void {
+    const mine: Incarnation = { alive: true, kill };
+    self = mine;
+    const { forge, driver, store } = createPorts(stage, post, mine);
+    const reconciler = createReconciler({
+      forges: [{ forge, url: 'http://forge.test', pollIntervalMs }],
+      driver,
+      store,
+      records: [...post.records.values()],
+      quarantined: [],
+      policy,
+      clock: schedule.clockFor(() => mine.alive),
+      log,
+      random: () => chance.next(),
+      version: '0',
+      maxActions: 8,
+    });
+    current = () => reconciler.snapshot().ticks;
+    trace?.('starts');
+    reconciler.run(new AbortController().signal).catch((error: unknown) => {
+      bug = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    const maintain = (): void => {
+      if (!mine.alive) return;
+      reconciler.maintain();
+      schedule.after(maintenanceMs, maintain);
+    };
+    schedule.after(maintenanceMs, maintain);
+  }
+
+  function kill(where: string): void {
+    if (!self.alive) return;
+    self.alive = false;
+    crashes += 1;
+    ticks += current?.() ?? 0;
+    trace?.(`is killed ${where}`);
+    schedule.after(chance.between(10, 8_000), () => self.alive || start());
+  }
+
+  return {
+    post,
+    start,
+    kill,
+    ticks: () => ticks + (self.alive ? (current?.() ?? 0) : 0),
+    crashes: () => crashes,
+    bug: () => bug,
+    alive: () => self.alive,
+  };
+}
+
+function silent(): void {}
+
+function logTo(trace: ((line: string) => void) | undefined): Log {
+  if (trace === undefined) return { debug: silent, info: silent, warn: silent, error: silent, conceal: silent };
+  const at =
+    (level: string) =>
+    (event: string, facts: Readonly<Record<string, unknown>> = {}, message = ''): void => {
+      const { runner, job, action, reason, slot, error } = facts;
+      const said = Object.entries({ runner, job, action, reason, slot }).filter(([, value]) => value !== undefined);
+      const cause = error instanceof Error ? error.message : '';
+      trace(`${level} ${event.padEnd(9)} ${said.map(([key, value]) => `${key} ${String(value)}`).join(', ')} ${message}${cause}`.trimEnd());
+    };
+  return { debug: silent, info: at('     '), warn: at('warn '), error: at('error'), conceal: silent };
+}
