@@ -21,6 +21,8 @@ import type { Phase } from './snapshot.ts';
 
 /** How often a job must be missing from good polls before its machine is asked to end: one poll may have raced with the job's start. */
 const pollsUntilGone = 2;
+/** A server that was away calls a runner idle until it reports again: who took the job is sure when ours was idle for this long. */
+const missedForMs = 10_000;
 /** What a stop may take beyond its grace before the machine is removed by force. */
 const forceAfterMs = 10_000;
 
@@ -145,7 +147,7 @@ function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   const overdue = now - assignedAt > pickMs;
   if (job.state === 'waiting' && overdue) return stop(facts, 'unpicked');
   if (job.state !== 'running') return undefined;
-  return runner.missedAt !== undefined && overdue
+  return runner.missedAt !== undefined && overdue && now - runner.missedAt >= missedForMs
     ? stop(facts, 'unpicked')
     : { kind: 'confirm', id: runner.id, runner, taskId: job.job.taskId };
 }

@@ -143,13 +143,16 @@ async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: 
   return { credentials, startedMs: startedAt - begunAt, registeredMs: hands.clock.now() - startedAt };
 }
 
-/** Lost tokens are never recovered: what an earlier try may have registered under this name is deleted, and a new one made. */
+/**
+ * Lost tokens are never recovered: what an earlier try may have registered under this name is deleted, and a new one made. So it is with
+ * credentials that an earlier process gave back without living to note it: their runner would wait for ever.
+ */
 async function ensureCredentials(hands: Hands, runner: Runner, resumed: boolean, signal: AbortSignal): Promise<Credentials> {
-  if (runner.credentials !== undefined) {
+  const forge = forgeOf(hands, runner.forge);
+  if (runner.credentials !== undefined && (!resumed || (await forge.registered(runner.credentials.id, signal)))) {
     hands.log.conceal(runner.credentials.token);
     return runner.credentials;
   }
-  const forge = forgeOf(hands, runner.forge);
   if (resumed) await unregisterByName(hands, runner);
   const credentials = await forge.register(runner.id, hands.policy().description, signal);
   hands.log.conceal(credentials.token);
@@ -177,16 +180,21 @@ async function confirm(hands: Hands, { id, taskId }: Of<'confirm'>): Promise<voi
     return;
   }
   const { pickMs } = profileOf(runner, hands.policy()).timeouts;
-  if (registration?.status === 'idle' && now - (runner.assignedAt ?? runner.createdAt) > pickMs)
+  if (runner.missedAt === undefined && registration?.status === 'idle' && now - (runner.assignedAt ?? runner.createdAt) > pickMs)
     await hands.ledger.save({ ...runner, missedAt: now });
 }
 
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   const runner = hands.ledger.get(action.id);
   if (runner === undefined) return;
+  // Looked at again each time: a stop that was not delivered may find that the job was handed out meanwhile.
+  const reason = await reasonToStop(hands, runner, action.reason);
+  if (reason === undefined) {
+    const { stop: takenBack, ...working } = runner;
+    if (takenBack !== undefined) await hands.ledger.save(working);
+    return;
+  }
   if (runner.stop === undefined) {
-    const reason = await reasonToStop(hands, runner, action.reason);
-    if (reason === undefined) return;
     await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });
     hands.log.info('stop', { ...factsOf(runner), reason, graceMs: action.graceMs });
   }
@@ -250,6 +258,10 @@ async function release(hands: Hands, runner: Runner, ending: NonNullable<Runner[
   if (!(await forge.registered(credentials.id))) return;
   const taskId = runner.taskId ?? (await taskOf(hands, runner)) ?? 0;
   if (taskId > 0) await report(hands, runner, credentials, taskId, ending);
+  else if ((await forge.registration(credentials.id))?.status === 'active') {
+    const sentence = `forge \`${runner.forge}\` lists no running job for ${runner.id}, which reported just now; it is asked again`;
+    throw new ControllerError('FORGE_UNREACHABLE', sentence);
+  }
   await forge.unregister(credentials.id);
 }
 

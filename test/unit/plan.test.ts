@@ -209,7 +209,9 @@ describe('one runner', () => {
     expect(stepAt(2_000, lifeOf(assigned, machine, running))).toMatchObject({ kind: 'confirm' });
   });
   test('a machine whose job somebody else took is freed', () => {
-    expect(stepAt(31_001, lifeOf({ ...assigned, missedAt: 31_000 }, machine, running))).toMatchObject({ kind: 'stop', reason: 'unpicked' });
+    const missed = lifeOf({ ...assigned, missedAt: 31_000 }, machine, running);
+    expect(stepAt(40_999, missed)).toMatchObject({ kind: 'confirm' });
+    expect(stepAt(41_000, missed)).toMatchObject({ kind: 'stop', reason: 'unpicked' });
     expect(stepAt(10, lifeOf(runner, { ...machine, state: 'idle' }, running))).toMatchObject({ kind: 'finalize', reason: 'job-gone' });
   });
   test('a machine that ended is finalized with how it ended', () => {

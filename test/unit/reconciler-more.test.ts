@@ -168,13 +168,13 @@ describe('what was seen once', () => {
 
 describe('who runs the job', () => {
   test('a job that another runner took is not ours: its machine is freed after the clock and never counted as picked', async () => {
-    const rig = createRig({ profiles: [short] });
+    const rig = createRig({ profiles: [aProfile({ timeouts: { ...short.timeouts, jobMs: 60_000 } })] });
     const job = rig.forge.queue(1);
     await rig.step();
     rig.forge.queue(job.id, { state: 'running', taskId: 77 });
     await rig.step();
     expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'waiting-for-job' }]);
-    for (let second = 0; second < 12; second += 1) await rig.step();
+    for (let second = 0; second < 22; second += 1) await rig.step();
     expect(rig.driver.machines.size).toBe(0);
     const [ended] = rig.reconciler.snapshot().ended;
     expect(ended).toMatchObject({ reason: 'unpicked' });

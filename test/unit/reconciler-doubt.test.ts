@@ -1,0 +1,67 @@
+// What must be asked once more before it is believed: each of these was found by the simulation, which shows a world that changes between
+// the look and the deed.
+
+import { expect, test } from 'vitest';
+import { aProfile } from '../support/build.ts';
+import { createRig, type Rig } from '../support/reconciler-rig.ts';
+
+const short = aProfile({ timeouts: { startMs: 20_000, pickMs: 5_000, jobMs: 600_000, stopMs: 5_000 } });
+const uuidOf = (rig: Rig) => rig.forge.rows[0]?.uuid ?? '';
+const statesOf = (rig: Rig) => [...rig.driver.machines.values()].map(({ state }) => state);
+
+test('I9 a forge that has just come back calls a working runner idle: its machine is left alone', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  rig.forge.queue(job.id, { state: 'running', taskId: 77 });
+  rig.forge.fail('jobs', 1);
+  await rig.step(6_000);
+  await rig.step();
+  await rig.step();
+  rig.forge.pick(uuidOf(rig), job.handle);
+  for (let second = 0; second < 20; second += 1) await rig.step();
+  expect(statesOf(rig)).toEqual(['running']);
+  expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
+});
+
+test('I9 a stop that was not delivered is taken back when the job was handed out meanwhile', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  rig.driver.fail('stop', { times: 1 });
+  await rig.step(6_000);
+  expect([...rig.store.records.values()]).toMatchObject([{ stop: { reason: 'unpicked' } }]);
+  rig.forge.pick(uuidOf(rig), job.handle);
+  for (let second = 0; second < 30; second += 1) await rig.step();
+  expect(statesOf(rig)).toEqual(['running']);
+  expect([...rig.store.records.values()][0]).not.toHaveProperty('stop');
+});
+
+test('credentials that were given back before a crash are not handed out again', async () => {
+  const rig = createRig({ profiles: [short] });
+  rig.driver.fail('assign', { times: 1 });
+  rig.forge.queue(1);
+  await rig.step();
+  await rig.forge.unregister(rig.forge.rows[0]?.id ?? 0);
+  rig.restart();
+  await rig.step();
+  const [record] = rig.store.records.values();
+  expect(record).toHaveProperty('assignedAt');
+  expect(rig.forge.rows.map(({ id }) => id)).toEqual([record?.credentials?.id]);
+});
+
+test('a registration that reported just now is not given back while the list does not show what it works on', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  const jobs = rig.forge.jobs.bind(rig.forge);
+  Object.assign(rig.forge, { jobs: () => Promise.resolve([]) });
+  rig.forge.pick(uuidOf(rig), job.handle);
+  rig.driver.end([...rig.driver.machines.keys()][0] ?? '', { result: 'signal', code: 'killed', status: 'KILL' });
+  for (let second = 0; second < 3; second += 1) await rig.step();
+  expect(rig.forge.rows).toHaveLength(1);
+  Object.assign(rig.forge, { jobs });
+  for (let second = 0; second < 10; second += 1) await rig.step();
+  expect(rig.forge.reports.size).toBe(1);
+  expect([rig.forge.rows.length, rig.store.records.size]).toEqual([0, 0]);
+});
