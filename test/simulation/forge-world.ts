@@ -2,6 +2,7 @@
 // report and a cancel delete the ephemeral registration, a deleted one stops nothing, `active` means reported within ten seconds.
 
 import type { Credentials, Job, Registration } from '../../src/core/model.ts';
+import type { ReportOutcome } from '../../src/forge/forge.ts';
 import type { Judge } from './judge.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -17,7 +18,7 @@ export type SimJob = {
   picks: number;
   /** True while a machine works on it. */
   worked: boolean;
-  /** The record of its machine was lost: nobody can report for it. */
+  /** Nobody can know that it has to be reported: the record of its machine was lost, or the forge hid it. */
   orphaned: boolean;
   /** It was ended by us before it was due: counted once. */
   wronged: boolean;
@@ -59,7 +60,7 @@ export type SimForge = {
   conclude(job: SimJob, state: 'success' | 'failure'): boolean;
   /** Nobody works on it any more; after a while the server itself fails it. */
   abandon(job: SimJob): void;
-  reportFailure(credentials: Credentials, taskId: number): 'reported' | 'over' | 'foreign';
+  reportFailure(credentials: Credentials, taskId: number): ReportOutcome;
   goDown(ms: number): void;
   readonly isUp: () => boolean;
 };
@@ -71,7 +72,7 @@ const reportEveryMs = 1_000;
 /** Forgejo waits ten minutes; less makes runs shorter and proves the same. */
 export const zombieMs = 180_000;
 
-export function createForgeWorld(schedule: Schedule, judge: Judge, rules: { readonly calm: () => boolean }): SimForge {
+export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
   const jobs = new Map<string, SimJob>();
   const registrations = new Map<number, SimRegistration>();
   const hiddenUntil = new Map<number, number>();
@@ -126,10 +127,10 @@ export function createForgeWorld(schedule: Schedule, judge: Judge, rules: { read
   }
 
   /** The server fails what nobody reported on; after a long time out of service it does so at its start. */
-  function failZombie(job: SimJob, since: number): void {
+  function failZombie(job: SimJob): void {
     if (job.state !== 'running' || job.worked) return;
-    if (!isUp()) return void schedule.after(upAt - now() + 1, () => failZombie(job, since));
-    if (rules.calm()) judge.zombie(job.job.handle, now() - since);
+    if (!isUp()) return void schedule.after(upAt - now() + 1, () => failZombie(job));
+    judge.zombie(job);
     close(job, 'failure');
   }
 
@@ -215,8 +216,7 @@ export function createForgeWorld(schedule: Schedule, judge: Judge, rules: { read
         job.holder.activeAt = activeAtOf(job.holder);
         job.holder.reporting = false;
       }
-      const since = now();
-      if (job.state === 'running') schedule.after(zombieMs, () => failZombie(job, since));
+      if (job.state === 'running') schedule.after(zombieMs, () => failZombie(job));
     },
     reportFailure({ id, token }, taskId) {
       const registration = registrations.get(id);

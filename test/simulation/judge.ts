@@ -1,5 +1,6 @@
 // Promises the verdict while it happens: what must never be is noted the moment the world sees it. Knows the rules, changes nothing.
 
+import type { Job, Registration } from '../../src/core/model.ts';
 import type { SimJob } from './forge-world.ts';
 
 export type Judge = {
@@ -10,8 +11,10 @@ export type Judge = {
   ended(job: SimJob | undefined, how: string): void;
   /** A failure was reported for this job: wrong while its machine works. */
   reportedFor(job: SimJob): void;
-  /** The server had to end a job that nobody worked on, `afterMs` after its machine died. */
-  zombie(handle: string, afterMs: number): void;
+  /** A registration is given back that had this job; `shown`: the last list that the controller saw. */
+  givenBack(job: SimJob | undefined, status: Registration['status'], shown: readonly Job[]): void;
+  /** The server had to end a job that nobody worked on any more: its controller should have told it long before. */
+  zombie(job: SimJob): void;
 };
 
 /** A runner that fetches between the last look at the forge and the stop cannot be told from one that waits; nor in its first second. */
@@ -34,6 +37,16 @@ export function createJudge(now: () => number, jobClockMs: number): Judge {
     reportedFor(job) {
       if (job.worked) wronglyStopped.push(`${job.job.handle} was reported failed while its machine worked`);
     },
-    zombie() {},
+    givenBack(job, status, shown) {
+      if (job?.state !== 'running' || job.orphaned) return;
+      if (job.worked) broken.push(`the registration of ${job.job.handle} was given back while its machine worked`);
+      else if (status === 'active' || shown.some(({ handle, state }) => handle === job.job.handle && state === 'running'))
+        broken.push(`the registration of ${job.job.handle} was given back and nobody told the forge that its machine is gone`);
+      // The forge itself hid that the job runs: nobody could know what to report.
+      else job.orphaned = true;
+    },
+    zombie({ job, orphaned }) {
+      if (!orphaned) broken.push(`${job.handle} lost its machine and was never reported: the server had to notice by itself`);
+    },
   };
 }

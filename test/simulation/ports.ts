@@ -1,7 +1,7 @@
 // Promises the ports of one incarnation of a controller over the simulated world, and the checks that only a port can make: a record
 // before what it owns and after it (I1), the capacity (I4), nothing of anybody else's (I6).
 
-import type { Credentials, Job, Runner } from '../../src/core/model.ts';
+import type { Job, Runner } from '../../src/core/model.ts';
 import type { Driver } from '../../src/driver/driver.ts';
 import { ControllerError, type ErrorCode } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
@@ -20,17 +20,11 @@ export type Post = {
   readonly returned: Set<string>;
 };
 
-/** Verbs of the ports that are about to come; the reconciler asks for them when they are there. */
-type Coming = {
-  registered(id: number): Promise<boolean>;
-  reportFailure(credentials: Credentials, taskId: number, lines: readonly string[]): Promise<'reported' | 'over' | 'foreign'>;
-};
-
 const hostLatencyMs = 90;
 const bootPatienceMs = 60_000;
 const listsKept = 3;
 
-export function createPorts(stage: Stage, post: Post, self: Incarnation): { forge: Forge & Coming; driver: Driver; store: Store } {
+export function createPorts(stage: Stage, post: Post, self: Incarnation): { forge: Forge; driver: Driver; store: Store } {
   const call = createCall(stage, self);
   /** What a killed process had sent may still arrive when its records are gone; that is no fault of the order it kept. */
   const recorded = (what: string, id: string): void => {
@@ -45,9 +39,10 @@ export function createPorts(stage: Stage, post: Post, self: Incarnation): { forg
 
 type Recorded = (what: string, id: string) => void;
 
-function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Forge & Coming {
+function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Forge {
   const { forge, judge, weather } = stage;
   const lists: (readonly Job[])[] = [];
+  let shown: readonly Job[] = [];
   const ask = <T>(verb: string, effect: () => T, maySlow = false): Promise<T> =>
     call({
       verb,
@@ -62,7 +57,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
     scope: { kind: 'instance' },
     instanceUrl: 'http://forge.test',
     check: () => ask('check', () => ({ major: 16, minor: 0, patch: 0, text: '16.0.0' })),
-    jobs: () => ask('jobs', () => distorted(stage, lists, forge.list()), true),
+    jobs: () => ask('jobs', () => (shown = distorted(stage, lists, forge.list())), true),
     registrations: () => ask('registrations', () => [...forge.registrations.values()].map((each) => forge.seen(each)), true),
     registration: (id) =>
       ask(`registration ${id}`, () => {
@@ -84,6 +79,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
         if (registration === undefined) return;
         if (registration.description !== post.description)
           judge.broken.push(`I6 ${post.name} deleted the registration of ${registration.description}`);
+        if (self.alive) judge.givenBack(registration.job, forge.seen(registration).status, shown);
         forge.registrations.delete(id);
         if (self.alive) post.returned.add(registration.token);
       }),
@@ -160,6 +156,7 @@ function createDriver(stage: Stage, post: Post, self: Incarnation, call: Call, r
     },
     stop: (id, graceMs) => ask(`stop ${id}`, () => host.stop(post.name, id, graceMs), { id }),
     remove: (id) => ask(`remove ${id}`, () => host.remove(post.name, id, false), { id, half: () => host.remove(post.name, id, true) }),
+    output: (id) => ask(`output ${id}`, () => []),
     artefacts: () => ask('artefacts', () => [], { refused: unlistable }),
     watch(wake) {
       host.wakers.set(post.name, () => self.alive && wake());

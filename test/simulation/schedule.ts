@@ -1,6 +1,6 @@
 // Promises virtual time and one stream of chance: everything that happens is an event in a queue, so a seed gives the same run every time.
 
-import type { Clock } from '../../src/clock.ts';
+import { createClock, type Clock } from '../../src/clock.ts';
 
 export type Chance = {
   /** 0 <= x < 1 */
@@ -99,24 +99,28 @@ export function createSchedule(): Schedule {
     now: () => now,
     after,
     setWall: (ms) => void (wallAheadMs += ms),
-    clockFor: (alive) => ({
-      now: () => now,
-      wallOf: (at) => at,
-      sleep: (ms, signal) =>
-        new Promise((resolve) => {
-          if (signal?.aborted === true) return resolve();
-          const sleeper = after(ms, () => {
-            if (!alive()) return;
-            signal?.removeEventListener('abort', interrupt);
-            resolve();
-          });
-          function interrupt(): void {
-            sleeper.cancelled = true;
-            resolve();
-          }
-          signal?.addEventListener('abort', interrupt, { once: true });
-        }),
-    }),
+    clockFor: (alive) =>
+      createClock(
+        {
+          wall: () => now + wallAheadMs,
+          monotonic: () => now,
+          sleep: (ms, signal) =>
+            new Promise((resolve) => {
+              if (signal?.aborted === true) return resolve();
+              const sleeper = after(ms, () => {
+                if (!alive()) return;
+                signal?.removeEventListener('abort', interrupt);
+                resolve();
+              });
+              function interrupt(): void {
+                sleeper.cancelled = true;
+                resolve();
+              }
+              signal?.addEventListener('abort', interrupt, { once: true });
+            }),
+        },
+        0,
+      ),
     async run(untilMs, done) {
       while (!done()) {
         const next = pop();

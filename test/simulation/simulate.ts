@@ -23,7 +23,7 @@ export function simulate(seed: number, trace?: (line: string) => void): Promise<
   return seed % sweepEvery === 0 ? sweep(seed, trace) : runStorm(seed, trace);
 }
 
-export type Scene = {
+type Scene = {
   readonly seed: number;
   readonly controllers: number;
   readonly rough: boolean;
@@ -72,7 +72,7 @@ async function sweep(seed: number, trace: Trace): Promise<Verdict> {
   return mergedOf(seed, verdicts);
 }
 
-export async function runScene(scene: Scene, trace: Trace): Promise<{ readonly verdict: Verdict; readonly calls: number }> {
+async function runScene(scene: Scene, trace: Trace): Promise<{ readonly verdict: Verdict; readonly calls: number }> {
   const { seed, lengthMs } = scene;
   const { stage, tally, calls } = createStage(scene, trace);
   const { schedule, chance, forge, weather } = stage;
@@ -116,7 +116,7 @@ function createStage(scene: Scene, trace: Trace): { readonly stage: Stage; reado
   const schedule = createSchedule();
   const startedAt = schedule.now();
   const judge = createJudge(schedule.now, jobClockMs);
-  const forge = createForgeWorld(schedule, judge, { calm: () => weather.isCalm() });
+  const forge = createForgeWorld(schedule, judge);
   const weather = createWeather(schedule, chance, scene.rough, forge.isUp);
   const host = createHostWorld(schedule, chance, forge, judge, { maxConcurrent, oddity: weather.oddity });
   const tally: Tally = new Map();

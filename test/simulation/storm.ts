@@ -74,8 +74,11 @@ function reboot({ stage, controllers }: Storm): void {
 function loseRecords({ stage, controllers }: Storm): void {
   const controller = stage.chance.pick(controllers);
   controller.kill('and its records are lost');
+  for (const { job } of controller.post.records.values()) {
+    const lost = stage.forge.jobs.get(job.handle);
+    if (lost !== undefined) lost.orphaned = true;
+  }
   controller.post.records.clear();
-  for (const { job, owner } of stage.host.machines.values()) if (job !== undefined && owner === controller.post.name) job.orphaned = true;
 }
 
 function withJob({ forge, chance }: Stage, fits: (job: SimJob) => boolean, act: (job: SimJob) => void): void {

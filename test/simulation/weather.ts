@@ -36,7 +36,6 @@ export type Weather = {
   readonly oddity: () => Oddity | undefined;
   /** The storm is over. */
   calm(): void;
-  isCalm(): boolean;
 };
 
 function error(code: ErrorCode, verb: string, details: Record<string, unknown> = {}): ControllerError {
@@ -57,7 +56,6 @@ export function createWeather(schedule: Schedule, chance: Chance, rough: boolean
       }
     : { ...noOdds };
   const until = new Map<Spell, number>();
-  let isCalm = false;
   const has = (spell: Spell): boolean => (until.get(spell) ?? 0) > schedule.now();
   const throttled = (verb: string): ControllerError => error('FORGE_THROTTLED', verb, { retryAfterMs: chance.between(1, 20) * 1_000 });
 
@@ -82,10 +80,8 @@ export function createWeather(schedule: Schedule, chance: Chance, rough: boolean
         ? chance.pick<Oddity>(['slow to boot', 'dies at boot', 'ignores SIGTERM', 'stays after its job', 'ends without a report'])
         : undefined,
     calm() {
-      isCalm = true;
       Object.assign(odds, noOdds);
       until.clear();
     },
-    isCalm: () => isCalm,
   };
 }
