@@ -2,7 +2,7 @@
 // /status and /health, and leave nothing behind. These tests mostly wait, so they run side by side.
 
 import { rename, writeFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { hold, openScene, timesGiven } from '../support/service-scene.ts';
 
 const api = '* /api/v1/*';
@@ -107,5 +107,28 @@ describe.concurrent('a forge in trouble', () => {
     expect(await scene.done(service, queued)).toMatchObject({ status: 'success' });
     await scene.clean(service);
     expect((await service.log()).filter(({ event }) => event === 'ready')).toHaveLength(1);
+  });
+});
+
+describe('what became of a job whose forge answers no more as it did', () => {
+  const refusals = [
+    ['the forge is away', 502, '', 'FORGE_UNREACHABLE'],
+    ['the token has lost its rights', 403, '{"message":"token does not have at least one of required scope(s)"}', 'FORGE_UNAUTHORIZED'],
+    ['the repository is gone', 404, '{"message":"The target couldn\'t be found."}', 'FORGE_INCOMPATIBLE'],
+  ] as const;
+  test.each(refusals)('I2 I9 %s: the running job goes on and ends well, and /status says why', async (_, status, body, code) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const queued = await scene.queue(`echo @running; ${hold}`);
+    await scene.says(service, queued, '@running');
+    await service.until('it is busy', ({ runners }) => runners[0]?.phase === 'busy');
+    await scene.control.addFault({ route: '* /api/v1/*', fault: { kind: 'status', status, body } });
+    const told = await service.until('it says why', ({ forges }) => forges[0]?.error?.code === code);
+    expect(told.runners).toMatchObject([{ job_id: queued.jobId, phase: 'busy', stop: null }]);
+    await scene.open();
+    expect(await scene.done(service, queued)).toMatchObject({ status: 'success' });
+    await scene.control.clearFaults();
+    await scene.clean(service);
+    expect((await service.status()).recent).toMatchObject([{ job_id: queued.jobId, reason: 'finished' }]);
   });
 });
