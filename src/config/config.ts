@@ -2,13 +2,13 @@
 // of value stood there (never a secret's value) and the remedy. The only reader of the environment and of configuration files.
 
 import { createHash } from 'node:crypto';
-import { access, constants, readFile, stat } from 'node:fs/promises';
+import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { pollDuration, readForges, type Host } from './forges.ts';
 import { absolutePath, bindHost, controllerId, cron, duration, flag, integer, listenAddress, oneOf } from './kinds.ts';
 import { checkCapacity, readNetwork } from './network.ts';
 import { checkBinds, readProfiles } from './profiles.ts';
-import { codeOf, createFindings, openSection, readScalar, type Findings, type Mistake, type Section } from './reader.ts';
+import { codeOf, createFindings, mostMistakes, openSection, readScalar, type Findings, type Mistake, type Section } from './reader.ts';
 import { renderConfig } from './render.ts';
 import type { Config } from './settings.ts';
 import { overlay, parseYaml, valueOf, type Environment, type Tree } from './source.ts';
@@ -158,7 +158,8 @@ function idOf(hostname: string): string {
 }
 
 function invalid(mistakes: readonly Mistake[]): ControllerError {
-  const count = mistakes.length === 1 ? 'one mistake' : `${mistakes.length} mistakes`;
+  const many = mistakes.length >= mostMistakes ? ' or more' : '';
+  const count = mistakes.length === 1 ? 'one mistake' : `${mistakes.length}${many} mistakes`;
   const lines = mistakes.map(({ path, message, remedy }) => `  ${path} ${message}: ${remedy}`);
   return new ControllerError('CONFIG_INVALID', [`The configuration has ${count}:`, ...lines].join('\n'), {
     details: { mistakes: [...mistakes] },
@@ -171,14 +172,23 @@ function freeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
+/** Ten times what a large configuration has. */
+const mostBytes = 262_144;
+
 const thisHost: Host = {
   hostname: hostname(),
   async read(path) {
-    const found = await stat(path);
-    // A device never ends, and nothing that is read here is large.
-    if (found.isCharacterDevice() || found.isBlockDevice() || found.size > 1_048_576)
-      throw Object.assign(new Error('no plain file'), { code: 'EFBIG' });
-    return { text: await readFile(path, 'utf8'), mode: found.mode & 0o777 };
+    // Not to wait for a writer, if it is a pipe: what is read here is there, or it is not the right file.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const found = await file.stat();
+      if (found.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+      if (!found.isFile()) throw Object.assign(new Error('no plain file'), { code: 'no plain file' });
+      if (found.size > mostBytes) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
+      return { text: await file.readFile('utf8'), mode: found.mode & 0o777 };
+    } finally {
+      await file.close();
+    }
   },
   async executable(path) {
     try {

@@ -160,6 +160,12 @@ async function checkToken(file: string, path: string, allowPending: boolean, { h
     pending(`names ${JSON.stringify(file)}, which holds a placeholder (PENDING-...)`, 'put the real access token into it');
   else if (/\s/.test(token) || token.length > 4096)
     findings.add(path, `names ${JSON.stringify(file)}, which holds more than one word`, 'leave nothing but the access token in it');
+  else if (!/^[!-~]+$/.test(token))
+    findings.add(
+      path,
+      `names ${JSON.stringify(file)}, which holds characters that no token has`,
+      'leave nothing but the access token in it',
+    );
   if ((mode & 0o007) !== 0) findings.warn(path, `others may use ${file}; set its mode to 0600`);
 }
 

@@ -14,6 +14,9 @@ const usualRunner = '/usr/local/bin/forgejo-runner';
 const defaultLimits: Limits = { memoryBytes: 4 * 1024 ** 3, tasks: 4096 };
 const secretName = /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIALS?)$/i;
 
+/** Far more than one machine can be. */
+const mostLabels = 1_000;
+
 type Context = { readonly findings: Findings; readonly runnerPath: string; readonly jobMs: number };
 
 /** Every profile that could be read, or the built-in `default` when none is listed. */
@@ -83,6 +86,8 @@ function readLabels(value: unknown, path: string, findings: Findings): readonly 
       `is ${items?.length === 0 ? 'an empty list' : describe(value)}`,
       'write a list of labels, or one string with commas between them',
     );
+  if (items.length > mostLabels)
+    return findings.add(path, `has ${items.length} labels`, `write at most ${mostLabels}; a job can ask for a few of them only`);
   const labels: string[] = [];
   for (const [index, item] of items.entries()) {
     const label = readLabel(item, typeof value === 'string' ? path : `${path}[${index}]`, findings);

@@ -37,6 +37,11 @@ export type Section = {
   list(key: string, expected: string): readonly { readonly value: unknown; readonly path: string }[];
 };
 
+/** More than anybody corrects in one go. */
+export const mostMistakes = 100;
+/** Of anything that is listed: forges, profiles, binds. */
+const mostItems = 1_000;
+
 export function createFindings(): Findings {
   const mistakes: Mistake[] = [];
   const warnings: string[] = [];
@@ -47,7 +52,8 @@ export function createFindings(): Findings {
     warnings,
     add(path, message, remedy) {
       const mistake = { path: nameOf(path), message, remedy };
-      if (!mistakes.some((known) => known.path === mistake.path && known.message === message)) mistakes.push(mistake);
+      if (mistakes.length < mostMistakes && !mistakes.some((known) => known.path === mistake.path && known.message === message))
+        mistakes.push(mistake);
       return undefined;
     },
     warn(path, sentence) {
@@ -120,8 +126,10 @@ export function openSection(value: unknown, path: string, keys: readonly string[
     list(key, expected) {
       if (!Object.hasOwn(value, key)) return [];
       const items = value[key];
-      if (Array.isArray(items)) return items.map((item: unknown, index) => ({ value: item, path: `${pathOf(key)}[${index}]` }));
-      findings.add(pathOf(key), `is ${describe(items)}`, `write a list of ${expected}`);
+      if (Array.isArray(items) && items.length <= mostItems)
+        return items.map((item: unknown, index) => ({ value: item, path: `${pathOf(key)}[${index}]` }));
+      const found = Array.isArray(items) ? `a list of ${items.length}` : describe(items);
+      findings.add(pathOf(key), `is ${found}`, `write a list of at most ${mostItems} ${expected}`);
       return [];
     },
   };

@@ -1,13 +1,14 @@
 // Promises one plain tree from the YAML text and the environment, the environment laid over the file, every value still remembering the
 // variable that it came from. Mistakes of syntax are told by line and column in our own words: the parser's would quote the text.
 
-import { LineCounter, parseDocument } from 'yaml';
-import { isMap, type Findings } from './reader.ts';
+import { isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { isMap, mostMistakes, type Findings } from './reader.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Tree = Record<string, unknown>;
 
-const maxBytes = 1_048_576;
+/** The parser's time grows faster than the text. */
+const maxBytes = 262_144;
 const syntax: Readonly<Record<string, string>> = {
   BAD_ALIAS: 'uses an alias that was not set before, or too many of them',
   BAD_INDENT: 'is not indented as its neighbours are',
@@ -23,24 +24,20 @@ const syntax: Readonly<Record<string, string>> = {
 
 /** The map that the text holds, with duplicate keys and syntax errors as mistakes at `file:line:column`. Undefined when it cannot be read. */
 export function parseYaml(text: string, file: string, findings: Findings): Tree | undefined {
-  if (text.length > maxBytes) return findings.add(file, 'is larger than 1 MiB', 'name the configuration file');
+  if (text.length > maxBytes) return findings.add(file, 'is larger than 256 KiB', 'name the configuration file');
   try {
     const lines = new LineCounter();
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
-    const problems = [...document.errors, ...document.warnings];
-    for (const problem of problems) {
-      const { line, col } = lines.linePos(problem.pos[0]);
-      const place = `${file}:${line}:${col}`;
-      if (problem.code === 'DUPLICATE_KEY')
-        findings.add(place, `has the key ${keyAt(text, problem.pos[0])} a second time`, 'keep one of them');
-      else
-        findings.add(
-          place,
-          syntax[problem.code] ?? `is not YAML (${problem.code})`,
-          'correct the line; keys and values are written `key: value`',
-        );
-    }
-    if (problems.length > 0) return undefined;
+    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent', uniqueKeys: false });
+    const problems = [...document.errors, ...document.warnings].slice(0, mostMistakes);
+    const placeOf = (offset: number): string => {
+      const { line, col } = lines.linePos(offset);
+      return `${file}:${line}:${col}`;
+    };
+    const twice = repeatedKeysOf(document);
+    for (const offset of twice) findings.add(placeOf(offset), `has the key ${keyAt(text, offset)} a second time`, 'keep one of them');
+    for (const { code, pos } of problems)
+      findings.add(placeOf(pos[0]), syntax[code] ?? `is not YAML (${code})`, 'correct the line; keys and values are written `key: value`');
+    if (problems.length + twice.length > 0) return undefined;
     const tree: unknown = document.toJS({ maxAliasCount: 100 });
     if (tree === null || tree === undefined) return {};
     if (isMap(tree)) return { ...tree };
@@ -50,6 +47,22 @@ export function parseYaml(text: string, file: string, findings: Findings): Tree 
     const name = error instanceof Error ? error.name : 'unknown';
     return findings.add(file, `cannot be read as YAML (${name})`, 'see config.example.yaml');
   }
+}
+
+/** Where a key stands for the second time in one map. The parser's own check compares each key with each. */
+function repeatedKeysOf(document: Document): readonly number[] {
+  const offsets: number[] = [];
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value) && offsets.length < mostMistakes) offsets.push(key.range?.[0] ?? 0);
+        seen.add(key.value);
+      }
+    },
+  });
+  return offsets;
 }
 
 function keyAt(text: string, offset: number): string {

@@ -1,7 +1,7 @@
 // Promises the access token as its file holds it now: read again whenever the file changes, concealed from the log before anybody gets
 // it. Rejects with FORGE_UNAUTHORIZED and the remedy when there is no usable token; an error never holds what the file holds.
 
-import { open, stat } from 'node:fs/promises';
+import { constants, open, stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -24,11 +24,18 @@ export function createTokenFile(options: { readonly forge: string; readonly path
       details: { forge, tokenFile: path },
     });
 
+  function checkKind(status: BigIntStats): void {
+    if (!status.isFile()) throw refuse('is not a regular file');
+    if (status.size > maxBytes) throw refuse(`has ${status.size} bytes: that is no access token`);
+  }
+
   /** Content and mark come from one open file, so a file that is replaced meanwhile cannot mix them. */
   async function load(): Promise<{ readonly mark: string; readonly text: string }> {
-    const file = await open(path, 'r');
+    // Not to wait for a writer, if it became a pipe since it was looked at.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const status = await file.stat({ bigint: true });
+      checkKind(status);
       return { mark: markOf(status), text: await file.readFile('utf8') };
     } finally {
       await file.close();
@@ -39,6 +46,7 @@ export function createTokenFile(options: { readonly forge: string; readonly path
     try {
       return await step();
     } catch (error) {
+      if (error instanceof ControllerError) throw error;
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       const remedy =
         code === 'ENOENT' ? 'does not exist: create it with an access token in it' : `cannot be read (${code}): check its owner and mode`;
@@ -49,8 +57,7 @@ export function createTokenFile(options: { readonly forge: string; readonly path
   async function read(): Promise<string> {
     const status = await look(() => stat(path, { bigint: true }));
     if (known?.mark === markOf(status)) return known.token;
-    if (!status.isFile()) throw refuse('is not a regular file');
-    if (status.size > maxBytes) throw refuse(`has ${status.size} bytes: that is no access token`);
+    checkKind(status);
     const { mark, text } = await look(load);
     const token = text.trim();
     if (token === '') throw refuse('is empty: put an access token into it');

@@ -1,6 +1,7 @@
 // Promises that the configuration is read from real files as it is from the table that unit tests use: rights, missing files, the runner.
 
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -52,10 +53,31 @@ test('only a file that may be executed is taken for the runner', async () => {
   expect(await found()).toBe(usual);
 });
 
+/** A FIFO in the place of a file; who opens it as usual waits for ever. */
+async function piped(name: string): Promise<void> {
+  await rm(join(folder, name));
+  execFileSync('sh', ['-c', 'mkfifo "$1"', '-', join(folder, name)]);
+}
+
+test.each([
+  ['a pipe without a writer', () => piped('config.yaml'), 'no plain file'],
+  ['a folder', () => rm(join(folder, 'config.yaml')).then(() => mkdir(join(folder, 'config.yaml'))), 'EISDIR'],
+  ['of 10 MB', () => writeFile(join(folder, 'config.yaml'), '#'.repeat(10_000_000)), 'EFBIG'],
+])('a configuration that is %s is CONFIG_INVALID, and nobody waits', async (_, spoil, code) => {
+  await spoil();
+  await expect(load()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(`cannot be read (${code})`) });
+});
+
 test.each([
   ['absent', () => rm(join(folder, 'token')), 'cannot be read (ENOENT)'],
   ['a directory', () => rm(join(folder, 'token')).then(() => mkdir(join(folder, 'token'))), 'cannot be read (EISDIR)'],
   ['empty', () => writeFile(join(folder, 'token'), ''), 'is empty'],
+  ['a pipe without a writer', () => piped('token'), 'cannot be read (no plain file)'],
+  ['a link to itself', () => rm(join(folder, 'token')).then(() => symlink('token', join(folder, 'token'))), 'cannot be read (ELOOP)'],
+  ['a device', () => rm(join(folder, 'token')).then(() => symlink('/dev/zero', join(folder, 'token'))), 'cannot be read (no plain file)'],
+  ['of two lines', () => writeFile(join(folder, 'token'), 'a\nb'), 'more than one word'],
+  ['with a NUL', () => writeFile(join(folder, 'token'), 'a\0b'), 'characters that no token has'],
+  ['with a terminal escape', () => writeFile(join(folder, 'token'), 'a\u001b[2Jb'), 'characters that no token has'],
   ['too large', () => writeFile(join(folder, 'token'), 'x'.repeat(2_000_000)), 'cannot be read (EFBIG)'],
 ])('a token file that is %s is refused', async (_, spoil, sentence) => {
   await spoil();

@@ -1,7 +1,8 @@
 // Promises what check() and every refusal tell the operator: is this server new enough, is this token good enough, and what to do if not;
 // and how the token file is followed without the token ever showing.
 
-import { mkdir, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, rename, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import type { Scope } from '../../src/core/model.ts';
 import { forgejoUnderTest, jobRow, refusalFrom, repository, secretToken, wholeTextOf } from '../support/forgejo-under-test.ts';
@@ -163,6 +164,25 @@ test.each([
   expect(error.message).toContain(words);
   expect(wholeTextOf(error)).not.toContain('forgejo-token');
   expect(server.heard).toHaveLength(0);
+});
+
+test('a token file that becomes a pipe or holds a NUL is refused without waiting, and a link that is turned to another file is followed', async () => {
+  const { forge, server, tokenFile, concealed } = await forgejoUnderTest(saying('16.0.1'));
+  await rm(tokenFile);
+  execFileSync('sh', ['-c', 'mkfifo "$1"', '-', tokenFile]);
+  await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ message: expect.stringContaining('not a regular file') });
+  await rm(tokenFile);
+  await writeFile(tokenFile, 'a\0b');
+  await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ message: expect.stringContaining('one line') });
+  await writeFile(`${tokenFile}.1`, 'first');
+  await writeFile(`${tokenFile}.2`, 'second');
+  for (const name of ['1', '2']) {
+    await symlink(`${tokenFile}.${name}`, `${tokenFile}.link`);
+    await rename(`${tokenFile}.link`, tokenFile);
+    await forge.jobs();
+  }
+  expect(server.heard.map(({ headers }) => headers.authorization)).toEqual(['token first', 'token second']);
+  expect(concealed).toEqual(['first', 'second']);
 });
 
 test('a token file that is gone, emptied or a folder is refused, and works again when it is back', async () => {

@@ -80,6 +80,46 @@ async function endsWell(given: Parameters<typeof load>[0]): Promise<boolean> {
   }
 }
 
+const each = (count: number, write: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => write(index)).join('\n');
+const right = JSON.stringify({ forges: [forge] }).slice(1, -1);
+const hostile: readonly (readonly [string, string])[] = [
+  ['20,000 unknown keys', each(20_000, (index) => `k${index}: `)],
+  ['one key 20,000 times', 'a: 1\n'.repeat(20_000)],
+  ['20,000 quotes', '""'.repeat(20_000)],
+  ['20,000 tags', '- !x y\n'.repeat(20_000)],
+  ['lists 50,000 deep', '['.repeat(50_000)],
+  ['maps 20,000 deep', '{a: '.repeat(20_000)],
+  ['items 50,000 deep', '- '.repeat(50_000)],
+  [
+    'an alias bomb',
+    `a: &a [x, x, x, x, x, x, x, x, x]\n${each(
+      9,
+      (n) =>
+        `k${n}: &k${n} [${Array(9)
+          .fill(`*${n === 0 ? 'a' : `k${n - 1}`}`)
+          .join()}]`,
+    )}`,
+  ],
+  ['an alias of itself', 'a: &a {b: *a}'],
+  ['10,000 documents', '---\na: 1\n'.repeat(10_000)],
+  ['a key that is a prototype', `{${right}, __proto__: {strict: true}, constructor: {prototype: {strict: true}}}`],
+  [
+    '2,000 profiles',
+    `${JSON.stringify({ forges: [forge] })}\n`.replace('{', '').replace(/\}\n$/, '\n') +
+      `profiles:\n${each(2_000, (n) => `- {name: p${n}, labels: [l${n}]}`)}`,
+  ],
+  ['2,000 labels', `{${right}, profiles: [{name: p, labels: [${each(2_000, (n) => `l${n}`).replaceAll('\n', ', ')}]}]}`],
+  ['300 KB', `# ${'x'.repeat(300_000)}`],
+  ['a merge key', `{<<: {strict: true}, ${right}}`],
+];
+
+test.each(hostile)('a file with %s is CONFIG_INVALID, in few words', async (_, yaml) => {
+  const error: unknown = await load({ yaml }).catch((reason: unknown) => reason);
+  expect(isControllerError(error, 'CONFIG_INVALID')).toBe(true);
+  expect(String(error).length).toBeLessThan(40_000);
+});
+
 const runs = { numRuns: 500 };
 
 /** Whole and not negative, or not understood at all. */
