@@ -102,6 +102,20 @@ test('a log that its runner had closed is left as it is, and the job fails all t
   expect(messages[2]).toEqual({ state: { id: '7', result: 'RESULT_FAILURE', stoppedAt: expect.stringMatching(/^2027-.*Z$/) } });
 });
 
+const notOurs = { status: 500, json: { code: 'internal', message: 'invalid runner for task' } };
+const over = { status: 401, json: { code: 'unauthenticated', message: 'unregistered runner' } };
+test.each([
+  ['foreign', 1, notOurs],
+  ['over', 1, over],
+  ['foreign', 2, notOurs],
+  ['over', 2, over],
+] as const)('a task that turns out to be %s at call %i has nothing more asked of it', async (outcome, at, refusal) => {
+  let calls = 0;
+  const { forge, server } = await forgejoUnderTest(() => ((calls += 1) === at ? refusal : { status: 200, json: {} }));
+  await expect(forge.reportFailure(credentials, 7, lines)).resolves.toBe(outcome);
+  expect(server.heard).toHaveLength(at);
+});
+
 test('the report speaks with the credentials of the runner and never with the token of the controller', async () => {
   const { forge, server } = await forgejoUnderTest(() => ({ status: 200, json: {} }));
   await forge.reportFailure(credentials, 7, lines);

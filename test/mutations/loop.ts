@@ -111,7 +111,7 @@ export const loopTargets: readonly Target[] = [
       ['failures of long ago slow down the next ones', 'failures = 0;\n      status', 'status'],
       ['a wish to poll overrules the pause of a forge that fails', 'if (failures === 0) nextAt = 0;', 'nextAt = 0;'],
       ['a throttled forge is not left alone as long as it asked for', 'now + Math.max(asked, backOffMs)', 'now + backOffMs'],
-      ['every poll has the same number', '(polls += 1)', '(polls = 1)'],
+      ['every poll has the same number', '(polls = number())', '(polls = 1)'],
       ['an outage begins anew with every failure', 'status.error?.since ?? now', 'now'],
     ],
   },
@@ -134,7 +134,11 @@ export const loopTargets: readonly Target[] = [
       ['a job that is woken from its rest begins to count anew', 'resting.set(other, { ...rest, until: now })', 'resting.delete(other)'],
       ['a job that was picked rests as if nobody had', 'if (left || runner.pickedAt !== undefined) return;', ''],
       ['a rest is forgotten while a machine waits for the job', 'if (gone && !running && ', 'if (gone && '],
-      ['rests of jobs that are gone are kept for ever', 'resting.delete(key);', ';'],
+      [
+        'rests of jobs that are gone are kept for ever',
+        'reading.value.poll : 0)) resting.delete(key);',
+        'reading.value.poll : 0)) continue;',
+      ],
     ],
   },
   {

@@ -1,8 +1,10 @@
 // Promises all mutations that `npm run mutate` tries.
 
+import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
 import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import type { Target } from './mutation.ts';
+import { stepTargets } from './steps.ts';
 
-export const targets: readonly Target[] = [...coreTargets, ...loopTargets, ...adapterTargets];
+export const targets: readonly Target[] = [...coreTargets, ...stepTargets, ...actTargets, ...loopTargets, ...adapterTargets];
