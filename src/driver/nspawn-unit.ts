@@ -120,6 +120,8 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
   return [
     ['Description', `Forgejo Actions job machine ${spec.id} (profile ${spec.profile.name})`],
     ['Slice', slice],
+    // What starts after them is stopped before them: when the host goes down, runners can still send their logs and results.
+    ['After', 'network-pre.target network.target nss-lookup.target'],
     ['Type', 'notify'],
     ['NotifyAccess', 'main'],
     ['Delegate', 'yes'],

@@ -97,6 +97,11 @@ describe('unit properties', () => {
     });
   });
 
+  test('a machine is stopped before the network, firewall and name service when the host goes down', () => {
+    const after = Object.fromEntries(unitPropertiesOf(inputOf()))['After']?.split(' ');
+    expect(after).toEqual(['network-pre.target', 'network.target', 'nss-lookup.target']);
+  });
+
   test('the exit record is one write of a whole line, with dollars doubled for systemd', () => {
     const recorder = Object.fromEntries(unitPropertiesOf(inputOf()))['ExecStopPost'] ?? '';
     expect(recorder).toMatch(/^\+\/bin\/sh -c '/);
