@@ -29,7 +29,7 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
   } finally {
     await parts.close();
   }
-  if (result === 'drained') log.info('detach', {}, 'drained: nothing of ours is left; the next start serves again');
+  if (result === 'through') log.info('detach', {}, 'drained: nothing of ours is left; the next start serves again');
   else log.info('detach', {}, 'stopped; running jobs go on and are picked up at the next start');
 }
 
@@ -39,7 +39,7 @@ async function serve(
   voice: Voice,
   orders: Orders,
   read: LiveOptions['read'],
-): Promise<'stopped' | 'drained'> {
+): Promise<'stopped' | 'through'> {
   const { log, mask } = voice;
   const reconciler = parts.reconciler('serving');
   const live = createLiveConfig({ config, parts, reconciler, log, mask, read });

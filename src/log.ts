@@ -15,7 +15,8 @@ export type Event =
   | 'detach'
   | 'drain'
   | 'resume'
-  | 'reload' // the service itself
+  | 'reload'
+  | 'end-all' // the service itself
   | 'launch'
   | 'assign'
   | 'picked'

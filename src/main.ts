@@ -12,11 +12,14 @@ const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
 Commands:
   run            poll, run jobs in containers, serve /health and /status (the default)
   check-config   print the configuration as resolved, or every mistake in it
+  end-all        while the service is stopped: tell what of this controller is there, records, machines and registrations, and
+                 exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be)
 
 Signals to a running service: HUP reads the configuration again; USR1 starts nothing more, finishes what runs and ends; USR2 takes that
 back; TERM ends it at once while running jobs go on and are found by the next start.
 
 Options:
+      --yes           what end-all tells is done
   -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
   -h, --help          this text
   -V, --version       the version
@@ -42,6 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
   // From the first moment on: a signal that comes while the service starts must not end it.
   const orders = takeOrders();
   const config = await loadConfig(source);
+  if (command === 'end-all') return endEverything(config, values.yes === true, orders.ending);
   const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
   const redactor = createRedactor();
   const log = createLog({ level: config.logLevel, redactor });
@@ -55,6 +59,17 @@ function checkConfig(config: Config): number {
   return 0;
 }
 
+async function endEverything(config: Config, confirmed: boolean, ending: AbortSignal): Promise<number> {
+  const [{ endAll }, { createLog }] = await Promise.all([import('./daemon-end-all.ts'), import('./log.ts')]);
+  // What it tells a person goes to stdout, the audit lines beside it.
+  const log = createLog({ level: config.logLevel, destination: process.stderr });
+  return (await endAll(config, pkg.version, { confirmed, log, say, ending })) ? 0 : 1;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 function parse(argv: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({
@@ -64,11 +79,13 @@ function parse(argv: readonly string[]) {
         config: { type: 'string', short: 'c' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'V' },
+        yes: { type: 'boolean' },
       },
     });
     const [command = 'run', ...rest] = positionals;
-    if (command !== 'run' && command !== 'check-config') return `there is no command \`${command}\``;
+    if (command !== 'run' && command !== 'check-config' && command !== 'end-all') return `there is no command \`${command}\``;
     if (rest.length > 0) return `\`${command}\` takes no arguments, got \`${rest.join(' ')}\``;
+    if (values.yes === true && command !== 'end-all') return `\`${command}\` takes no --yes`;
     return { values, command };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -48,18 +48,24 @@ export async function act(hands: Hands, action: Action): Promise<void> {
     case 'finalize':
       return finalize(hands, action);
     case 'sweep-machine':
-      hands.log.info('sweep', { runner: action.id }, 'a machine of ours that no record speaks of is removed');
-      return hands.driver.remove(action.id);
+      await hands.driver.remove(action.id);
+      return swept(hands, { runner: action.id }, 'a machine of ours that no record speaks of was removed');
     case 'sweep-registration': {
       const { id, name } = action.registration;
-      hands.log.info(
-        'sweep',
-        { runner: name, forge: action.forge, registration: id },
-        'a registration of ours that no record speaks of is deleted',
-      );
-      return forgeOf(hands, action.forge).unregister(id);
+      await forgeOf(hands, action.forge).unregister(id);
+      const facts = { runner: name, forge: action.forge, registration: id };
+      return swept(hands, facts, 'a registration of ours that no record speaks of was deleted');
     }
   }
+}
+
+function swept(hands: Hands, facts: Facts, sentence: string): void {
+  hands.log.info('sweep', { by: byOf(hands), ...facts, reason: 'no-record' }, sentence);
+}
+
+/** Who asked, for the log: the plan by itself, or an operator through it. */
+function byOf({ policy }: Hands): string {
+  return policy().mode === 'ending' ? 'end-all' : 'plan';
 }
 
 export function createLedger(store: Store, initial: readonly Runner[]): Ledger {
@@ -109,7 +115,7 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   const runner = known ?? planned;
   const profile = profileOf(runner, hands.policy());
   if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
-  log.info('launch', { ...factsOf(runner), slot: runner.slot, resumed: known !== undefined });
+  log.info('launch', { by: byOf(hands), ...factsOf(runner), reason: 'waiting', slot: runner.slot, resumed: known !== undefined });
   const { signal, cancel } = deadlineOf(clock, Math.max(1_000, runner.createdAt + profile.timeouts.startMs - clock.now()));
   try {
     const { credentials, ...phases } = await prepare(hands, runner, profile, known !== undefined, signal);
@@ -196,7 +202,7 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   }
   if (runner.stop === undefined) {
     await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });
-    hands.log.info('stop', { ...factsOf(runner), reason, graceMs: action.graceMs });
+    hands.log.info('stop', { by: byOf(hands), ...factsOf(runner), reason, graceMs: action.graceMs });
   }
   await hands.driver.stop(runner.machine, action.graceMs);
 }
@@ -242,7 +248,13 @@ async function finalize(hands: Hands, action: Of<'finalize'>): Promise<void> {
   const outcomes = await Promise.allSettled([machineGone, release(hands, runner, ending), ...(toNote ? [ledger.save(runner)] : [])]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   await ledger.erase(runner.id);
-  log.info('finalize', { ...factsOf(runner), reason, tookMs: clock.now() - runner.createdAt, ...(exit === undefined ? {} : { exit }) });
+  log.info('finalize', {
+    by: byOf(hands),
+    ...factsOf(runner),
+    reason,
+    tookMs: clock.now() - runner.createdAt,
+    ...(exit === undefined ? {} : { exit }),
+  });
 }
 
 /**

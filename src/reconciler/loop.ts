@@ -173,7 +173,8 @@ function concluded(loop: Loop, action: Action): void {
     poller?.stir(now);
     loop.history.finalized(action.runner, action.reason, action.exit, poller?.count() ?? 0, now);
   }
-  wake(loop);
+  // What was asked of a machine or a forge shows when they have done it: asking again at once would only be asking again.
+  if (action.kind !== 'stop' && action.kind !== 'confirm') wake(loop);
 }
 
 function failed(loop: Loop, action: Action, error: unknown): void {

@@ -1,16 +1,24 @@
 // Promises the loop: observe, plan, act, level-triggered, ticks never overlapping. Polls, exits, HTTP and cron only wake it. A failed step
 // changes only when it is tried again and is said in the snapshot; a bug ends the process, and the first tick after start repairs.
 
+import type { Policy, World } from '../core/model.ts';
+import { isOurRegistration } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
-import { nextLookMs, tick } from './tick.ts';
+import { foresee, nextLookMs, tick, type Foresight } from './tick.ts';
 import { snapshotOf } from './view.ts';
 
 export type { ReconcilerOptions, Settings } from './loop.ts';
+export type { Foresight } from './tick.ts';
 
 export type Reconciler = {
-  /** Ticks until the signal aborts, then waits (bounded) for the actions under way; or until a drain is through. Rejects on a bug. */
-  run(signal: AbortSignal): Promise<'stopped' | 'drained'>;
+  /**
+   * Ticks until the signal aborts, then waits (bounded) for the actions under way; or until a drain, or the end of everything, is through.
+   * Rejects on a bug.
+   */
+  run(signal: AbortSignal): Promise<'stopped' | 'through'>;
+  /** What it sees, registrations included, and would do now; does nothing. */
+  foresee(): Promise<Foresight>;
   /** One tick; the actions it starts go on after it resolves. */
   tick(): Promise<void>;
   /** Resolves when no action is under way. */
@@ -34,6 +42,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const loop = createLoop(options);
   return {
     run: (signal) => run(loop, signal),
+    foresee: () => foresee(loop),
     tick: () => tick(loop),
     settled: () => loop.queue.settled(),
     wake(poll = false) {
@@ -75,11 +84,19 @@ function leftOf(loop: Loop): number {
 }
 
 /** Asked after a tick: whatever its plan began is under way or on record. */
-function isDrained(loop: Loop): boolean {
-  return loop.mode === 'draining' && loop.world?.machines.state === 'known' && leftOf(loop) === 0;
+function isThrough(loop: Loop): boolean {
+  if (loop.mode === 'serving' || loop.world?.machines.state !== 'known' || leftOf(loop) > 0) return false;
+  return loop.mode === 'draining' || unregisteredIn(loop.world, policyOf(loop));
 }
 
-async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'drained'> {
+/** Every forge was asked, and none lists a registration of ours. */
+function unregisteredIn(world: World, policy: Policy): boolean {
+  return [...world.registrations.values()].every(
+    (reading) => reading.state === 'known' && !reading.value.some((registration) => isOurRegistration(registration, policy)),
+  );
+}
+
+async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'through'> {
   const { clock, driver } = loop.options;
   const unwatch = driver.watch(() => wake(loop));
   signal.addEventListener('abort', () => halt(loop));
@@ -88,7 +105,7 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'draine
       loop.woken = false;
       loop.waker = new AbortController();
       await tick(loop);
-      if (isDrained(loop)) break;
+      if (isThrough(loop)) break;
       const restMs = Math.min(restCapMs, 4 * (loop.tickMs ?? 0));
       if (restMs > 0) await clock.sleep(restMs, loop.stop.signal);
       if (!loop.woken && !loop.stop.signal.aborted) await clock.sleep(nextLookMs(loop), loop.waker.signal);
@@ -103,7 +120,7 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'draine
   const patience = new AbortController();
   await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
   patience.abort();
-  return signal.aborted ? 'stopped' : 'drained';
+  return signal.aborted ? 'stopped' : 'through';
 }
 
 function snapshotOfLoop(loop: Loop): Snapshot {

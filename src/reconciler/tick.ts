@@ -10,22 +10,15 @@ import { absencesAfter, observe } from './observe.ts';
 const watchIntervalMs = 1_000;
 const idleIntervalMs = 60_000;
 
+export type Foresight = { readonly world: World; readonly actions: readonly Action[] };
+
 export async function tick(loop: Loop): Promise<void> {
-  const { queue, history, herald, hands } = loop;
+  const { history, herald, hands } = loop;
   takeSettings(loop);
   const begunAt = hands.clock.now();
   const maintenance = loop.maintenance;
   loop.maintenance = false;
-  const inFlight = queue.ids();
-  const memory = () => ({
-    runners: hands.ledger.all(),
-    backOffs: history.backOffs.all(),
-    settled: history.settled,
-    endings: history.endings,
-    retries: history.retries,
-    lastSlot: loop.lastSlot,
-  });
-  const seen = await observe(loop.sources, inFlight, memory, maintenance, loop.stop.signal);
+  const seen = await look(loop, maintenance || loop.mode === 'ending');
   const now = hands.clock.now();
   loop.absences = absencesAfter(loop.absences, seen, now);
   const world = { ...seen, absences: loop.absences };
@@ -38,10 +31,31 @@ export async function tick(loop: Loop): Promise<void> {
   herald.denials(denials);
   herald.registrations(world.registrations, policyOf(loop));
   for (const action of actions) begin(loop, action, now);
-  if (maintenance) void audit(loop);
+  // Whoever ends everything needs no host that could run machines.
+  if (maintenance && loop.mode !== 'ending') void audit(loop);
   loop.ticks += 1;
   loop.tickAt = hands.clock.now();
   loop.tickMs = loop.tickAt - begunAt;
+}
+
+/** What a tick would see and do now; nothing is begun. The registrations are always read. */
+export async function foresee(loop: Loop): Promise<Foresight> {
+  takeSettings(loop);
+  const world = { ...(await look(loop, true)), absences: loop.absences };
+  return { world, actions: plan(world, policyOf(loop), loop.hands.clock.now()).actions };
+}
+
+function look({ sources, queue, hands, history, lastSlot, stop }: Loop, registrations: boolean): Promise<Omit<World, 'absences'>> {
+  const inFlight = queue.ids();
+  const memory = () => ({
+    runners: hands.ledger.all(),
+    backOffs: history.backOffs.all(),
+    settled: history.settled,
+    endings: history.endings,
+    retries: history.retries,
+    lastSlot,
+  });
+  return observe(sources, inFlight, memory, registrations, stop.signal);
 }
 
 function noteHost(loop: Loop, world: World, now: number): void {
@@ -72,7 +86,7 @@ async function audit(loop: Loop): Promise<void> {
 export function nextLookMs(loop: Loop): number {
   const now = loop.options.clock.now();
   const machines = loop.world?.machines;
-  const alive = loop.hands.ledger.all().length > 0 || machines?.state !== 'known' || machines.value.length > 0;
+  const alive = loop.mode === 'ending' || loop.hands.ledger.all().length > 0 || machines?.state !== 'known' || machines.value.length > 0;
   const moments = [...loop.pollers.values()].map((poller) => poller.nextAt() - now);
   for (const { at } of loop.history.retries.values()) if (at > now) moments.push(at - now);
   return Math.max(0, Math.min(...moments, alive ? watchIntervalMs : idleIntervalMs));

@@ -68,7 +68,7 @@ async function lockOf(stateDir: string): Promise<Server> {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
       const message = taken
-        ? `another forgejo-runner-controller runs on ${stateDir}; stop it, or give this one its own stateDir and controllerId`
+        ? `another forgejo-runner-controller runs on ${stateDir}; stop it (systemctl stop forgejo-runner-controller), or give this one its own stateDir and controllerId`
         : `cannot lock ${stateDir}: ${error.message}`;
       reject(new ControllerError(taken ? 'STATE_LOCKED' : 'STORE_FAILED', message, { cause: error }));
     });

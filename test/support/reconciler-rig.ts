@@ -1,7 +1,7 @@
 // Promises a reconciler over a forge, a host and a disk in memory, on a clock of the test's own. step() is a tick with everything it starts.
 
 import type { Clock } from '../../src/clock.ts';
-import type { Policy, Runner } from '../../src/core/model.ts';
+import type { Mode, Policy, Runner } from '../../src/core/model.ts';
 import type { Event, Facts, Log } from '../../src/log.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import { ControllerError } from '../../src/errors.ts';
@@ -68,6 +68,8 @@ export type Rig = {
   reconciler: Reconciler;
   /** One tick after `ms`, with all that it starts. */
   step(ms?: number): Promise<void>;
+  /** A controller over the same forge, host and disk, in that mode. */
+  begin(mode: Mode): Reconciler;
   /** As a kill -9 and a new start: memory is lost, forge, host and disk stay. `line`: what a time line of the test's own gave. */
   restart(line?: { readonly clock: Clock; readonly runners: readonly Runner[] }): void;
 };
@@ -78,9 +80,10 @@ export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOption
   const driver = createFakeDriver({ clock, ...driverOptions });
   const store = createMemoryStore();
   const log = createMemoryLog();
-  const start = (line?: Parameters<Rig['restart']>[0]): Reconciler =>
+  const start = (line?: Parameters<Rig['restart']>[0], mode: Mode = 'serving'): Reconciler =>
     createReconciler({
       forges: [{ forge, url: 'http://forge.test', pollIntervalMs: 1_000 }],
+      mode,
       driver,
       store,
       records: line?.runners ?? [...store.records.values()],
@@ -98,6 +101,7 @@ export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOption
     store,
     log,
     reconciler: start(),
+    begin: (mode) => start(undefined, mode),
     async step(ms = 1_000) {
       clock.advance(ms);
       await rig.reconciler.tick();

@@ -11,7 +11,7 @@ describe('a drain', () => {
     const ended = rig.reconciler.run(new AbortController().signal);
     rig.reconciler.drain(true, by);
     rig.reconciler.drain(true, 'somebody else');
-    expect(await ended).toBe('drained');
+    expect(await ended).toBe('through');
     expect(rig.log.lines.filter(({ event }) => event === 'drain')).toMatchObject([{ level: 'info', facts: { by, left: 0 } }]);
   });
 
@@ -39,7 +39,7 @@ describe('a drain', () => {
       await flushed();
     }
     await run;
-    expect([...ends, rig.store.records.size, rig.driver.machines.size, rig.forge.rows.length]).toEqual(['drained', 0, 0, 0]);
+    expect([...ends, rig.store.records.size, rig.driver.machines.size, rig.forge.rows.length]).toEqual(['through', 0, 0, 0]);
   });
 
   test('I2 does not take a host that cannot be read for an empty one', async () => {
