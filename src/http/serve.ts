@@ -20,6 +20,8 @@ export type ServeOptions = {
   readonly port: number;
   /** For the grace of close. */
   readonly clock?: Clock;
+  /** How long a connection may neither take nor send a byte; 15 s unless said otherwise. */
+  readonly idleMs?: number;
 };
 
 const closeGraceMs = 1_000;
@@ -28,7 +30,7 @@ const closeGraceMs = 1_000;
  * Listens; port 0 = any free one. Rejects with CONFIG_INVALID when the address cannot be had: a service that its operator cannot ask
  * anything is not started, and a taken port usually means that another copy runs.
  */
-export async function serveHttp({ app, host, port, clock = systemClock }: ServeOptions): Promise<Serving> {
+export async function serveHttp({ app, host, port, clock = systemClock, idleMs = 15_000 }: ServeOptions): Promise<Serving> {
   const respond = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: host, errorHandler: refused });
   const server = createServer(
     {
@@ -44,6 +46,8 @@ export async function serveHttp({ app, host, port, clock = systemClock }: ServeO
     },
   );
   server.maxConnections = 128;
+  // The others bound who does not ask to the end; this one, who does not read the answer.
+  server.timeout = idleMs;
   await listen(server, host, port);
   const address = server.address() as AddressInfo;
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
