@@ -14,8 +14,8 @@ export type HttpCall = {
   readonly body?: string;
   /** A larger successful body rejects with FORGE_INCOMPATIBLE; that of a refusal is cut. */
   readonly maxBytes: number;
-  /** For an answer that is large: made once it is, then given each piece; only what it returns is kept and counted. */
-  readonly sieve?: () => (piece: Buffer) => Buffer;
+  /** For an answer that is large: made once it is, then given each piece; only what it returns is kept and counted, undefined is too much. */
+  readonly sieve?: () => (piece: Buffer) => Buffer | undefined;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -120,15 +120,16 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     const cap = good ? call.maxBytes : Math.min(call.maxBytes, refusalBytes);
     let pieces: Buffer[] = [];
     let size = 0;
-    let sieve: ((piece: Buffer) => Buffer) | undefined;
+    let sieve: ReturnType<NonNullable<HttpCall['sieve']>> | undefined;
     for await (const piece of body as AsyncIterable<Buffer>) {
       const kept = sieve === undefined ? piece : sieve(piece);
-      pieces.push(kept);
-      size += kept.length;
+      if (kept !== undefined) pieces.push(kept);
+      size += kept?.length ?? Infinity;
       if (size > sievedBytes && sieve === undefined && call.sieve !== undefined) {
         sieve = call.sieve();
-        pieces = [sieve(Buffer.concat(pieces))];
-        size = pieces[0]?.length ?? 0;
+        const whole = sieve(Buffer.concat(pieces));
+        pieces = whole === undefined ? [] : [whole];
+        size = whole?.length ?? Infinity;
       }
       if (size > cap) break;
     }

@@ -4,6 +4,9 @@
 /** Ten times what a runner can be told of labels, and more than a name or a list of needs has. */
 const longestValue = 4_096;
 
+/** More than a list has room for whose rows are whole: each takes 200 bytes here, and many times what it takes here when it is parsed. */
+const mostRows = 200_000;
+
 const [quote, comma, colon, backslash] = [0x22, 0x2c, 0x3a, 0x5c];
 const [openList, closeList, openMap, closeMap] = [0x5b, 0x5d, 0x7b, 0x7d];
 const instead = Buffer.of(0x30);
@@ -11,9 +14,13 @@ const instead = Buffer.of(0x30);
 /** A value of a row while it is read; what it held is let go once it is too long. */
 type Held = { bytes: number; pieces: Buffer[] };
 
-/** Give it the pieces of `[{...}, ...]` in order; each call returns a copy of what of them goes on. Text of another shape passes. */
-export function createListSieve(): (piece: Buffer) => Buffer {
+/**
+ * Give it the pieces of `[{...}, ...]` in order; each call returns a copy of what of them goes on, and undefined once there are too many rows.
+ * Text of another shape passes.
+ */
+export function createListSieve(): (piece: Buffer) => Buffer | undefined {
   let depth = 0;
+  let rows = 0;
   let inString = false;
   let escaped = false;
   let held: Held | undefined;
@@ -38,6 +45,7 @@ export function createListSieve(): (piece: Buffer) => Buffer {
     if (byte === openList || byte === openMap) depth += 1;
     else if (byte === closeList || byte === closeMap) {
       depth -= 1;
+      if (depth === 1) rows += 1;
       return depth === 1;
     }
     return byte === comma && depth === 2;
@@ -65,6 +73,6 @@ export function createListSieve(): (piece: Buffer) => Buffer {
     }
     keep(piece.subarray(from), passed);
     // A copy: a few bytes that were kept as they lie would keep their whole piece.
-    return Buffer.concat(passed);
+    return rows > mostRows ? undefined : Buffer.concat(passed);
   };
 }

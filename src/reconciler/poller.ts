@@ -7,8 +7,9 @@ import { isControllerError, type ControllerError } from '../errors.ts';
 /** After anything happened, this interval for this long. */
 const busyIntervalMs = 500;
 const busyForMs = 60_000;
-/** A reply may cost at most one twentieth of the interval. */
+/** A reply may cost at most one twentieth of the interval, up to a cap: what makes a list slow may be one person's jobs, and all wait. */
 const costFactor = 20;
+const costCapMs = 60_000;
 const errorCapMs = 30_000;
 /** The stock runner's own rule for codeberg.org: a shared server. */
 const sharedServers = new Map([['codeberg.org', 30_000]]);
@@ -57,7 +58,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
 
   const intervalAt = (now: number): number => {
     const wanted = now - stirredAt < busyForMs ? Math.min(busyIntervalMs, quietIntervalMs) : quietIntervalMs;
-    return Math.max(wanted, costFactor * (status.lastPollMs ?? 0), floorMs);
+    return Math.max(wanted, Math.min(costCapMs, costFactor * (status.lastPollMs ?? 0)), floorMs);
   };
 
   return {

@@ -33,6 +33,11 @@ describe('poll cadence', () => {
     answered(poller, 0, 86);
     expect(poller.nextAt()).toBe(1_720);
   });
+  test('a list that one person made slow puts the next look off by a minute, not by ten', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    answered(poller, 0, 29_000);
+    expect(poller.nextAt()).toBe(60_000);
+  });
   test('codeberg.org is asked every 30 seconds at most, as the stock runner does', () => {
     const poller = createPoller('https://codeberg.org', 1_000, half);
     answered(poller, 0);
