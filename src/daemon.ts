@@ -23,10 +23,13 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
   for (const warning of config.warnings) log.warn('warning', {}, warning);
   const parts = await openParts(config, log, version);
   let result: string;
+  let unclaim: (() => void) | undefined;
   try {
+    unclaim = await parts.driver.claim();
     await parts.driver.check();
     result = await serve(config, parts, voice, orders, read);
   } finally {
+    unclaim?.();
     await parts.close();
   }
   if (result === 'through') log.info('detach', {}, 'drained: nothing of ours is left; the next start serves again');

@@ -21,6 +21,7 @@ import { writeMarker } from './marker.ts';
 import { applyRules, resolveEndpoints, uplinkMtu } from './network-host.ts';
 import type { DriverNetwork } from './network.ts';
 import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
+import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
 import { fillRoot, fillShared, inspectTemplate, resolversOf } from './root.ts';
 import type { RootImage } from './root.ts';
@@ -46,6 +47,8 @@ type Prepared = { readonly images: ReadonlyMap<string, RootImage>; readonly reso
 export type NspawnSettings = Pick<NspawnDriverInput, 'profiles' | 'forgeUrls'>;
 
 export type NspawnDriver = Driver & {
+  /** Takes the address pool for this process, and gives the way to give it back. Rejects with DRIVER_UNAVAILABLE when another controller has it. */
+  claim(): Promise<() => void>;
   /** From now on these profiles and forges. Rejects as check() does, and changes nothing, when this host cannot run them. */
   configure(settings: NspawnSettings): Promise<void>;
 };
@@ -192,6 +195,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     check: () => onHost('check', check),
     configure: (settings) => onHost('configure', () => configure(settings)),
     list: () => onHost('list', () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) })),
+    claim: () => onHost('claim', () => claimPool(controllerId, network.pool)),
     start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),

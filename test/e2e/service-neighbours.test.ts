@@ -44,7 +44,66 @@ function foreignOf({ controllerId }: Service) {
   };
 }
 
+/** Everything that is a controller's on the host, in the forge and on its disk, as text that changes when any of it is made anew. */
+async function belongingsOf(scene: Scene, { controllerId, stateDir }: Service): Promise<string> {
+  const mark = `forgejo-runner-controller ${controllerId}@`;
+  const registrations = (await scene.control.registrations()).filter(({ description }) => description.startsWith(mark));
+  const host = await sh('sh', '-c', `set -e
+    systemctl show --property=Id,InvocationID,MainPID,ActiveState 'forgejo-runner-${controllerId}-*'
+    for link in $(grep -ls 'controller:${controllerId}$' /sys/class/net/*/ifalias); do cat $link $(dirname $link)/ifindex $(dirname $link)/address; done
+    ip netns list | grep 'forgejo-runner-${controllerId}-'; stat -c '%n %i' /run/netns/forgejo-runner-${controllerId}-*
+    nft -a list table inet forgejo-runner-${controllerId} | grep -v counter
+    cd ${stateDir}; stat -c '%n %i %Y' runners/* machines/* controller.json; cat runners/*`); // prettier-ignore
+  return `${host}\n${JSON.stringify(registrations.map(({ id, name, status }) => ({ id, name, status })))}`;
+}
+
 describe('neighbours', () => {
+  test('I6 whatever befalls one of two busy controllers, nothing of the other one changes, and the jobs of both succeed', async ({
+    onTestFinished,
+  }) => {
+    const scene = await openScene(onTestFinished);
+    const [hit, other] = [
+      await scene.start({ profiles: [{ name: 'default', labels: ['red'] }] }),
+      await scene.start({ profiles: [{ name: 'default', labels: ['blue'] }] }),
+    ] as const;
+    const script = `echo @running; ${hold}`;
+    const red = [await scene.queue(script, { labels: ['red'] }), await scene.queue(script, { labels: ['red'] })];
+    const blue = [await scene.queue(script, { labels: ['blue'] }), await scene.queue(script, { labels: ['blue'] })];
+    for (const job of red) await scene.says(hit, job, '@running');
+    for (const job of blue) await scene.says(other, job, '@running');
+    await other.until('all are picked', ({ runners }) => runners.length === 2 && runners.every((runner) => runner.picked_at !== null));
+    const before = await belongingsOf(scene, other);
+    expect(before).toContain('ActiveState=active');
+
+    await hit.kill();
+    await hit.start();
+    await hit.until('it has looked', ({ ticks, host }) => ticks > 3 && host.machines === 2);
+    expect(await belongingsOf(scene, other)).toBe(before);
+    const waiting = await scene.queue('true', { labels: ['red'] });
+    await hit.signal('SIGUSR1');
+    await hit.until('it drains', ({ draining }) => draining);
+    await hit.signal('SIGUSR2');
+    expect(await scene.done(hit, waiting)).toMatchObject({ status: 'success' });
+    const { runners } = await hit.status();
+    for (const { machine } of runners.slice(0, 1))
+      await sh('systemctl', 'kill', '--signal=KILL', `forgejo-runner-${hit.controllerId}-${machine}.service`);
+    await hit.until('the dead one is gone', ({ host }) => host.machines === 1);
+    await hit.stop();
+    await hit.start();
+    await hit.until('it has looked', ({ ticks, host }) => ticks > 3 && host.machines === 1);
+    expect(await belongingsOf(scene, other)).toBe(before);
+
+    await scene.open();
+    for (const job of blue) expect(await scene.done(other, job)).toMatchObject({ status: 'success' });
+    const ends = await Promise.all(red.map(async (job) => (await scene.done(hit, job)).status));
+    expect(ends.toSorted()).toEqual(['failure', 'success']);
+    for (const service of [hit, other]) {
+      await scene.clean(service);
+      expect((await service.log()).filter(({ event }) => event === 'sweep' || event === 'leftover')).toEqual([]);
+    }
+    expect(await timesGiven(scene, [...red, ...blue, waiting])).toEqual([1, 1, 1, 1, 1]);
+  });
+
   test('I6 two controllers on one host and one forge leave each other alone, also when one of them starts again', async ({
     onTestFinished,
   }) => {

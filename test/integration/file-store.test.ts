@@ -96,6 +96,8 @@ describe('file store', () => {
     await store.put(full);
     await writeFile(join(stateDir, 'runners', 'j0000007abc.json'), await readFile(join(stateDir, 'runners', `${full.id}.json`)));
     expect((await store.load()).quarantined).toEqual(['j0000007abc.json']);
+    await rename(join(stateDir, 'runners', `${full.id}.json`), join(stateDir, 'runners', 'j0000008abc.json'));
+    expect(await store.load()).toMatchObject({ runners: [], quarantined: ['j0000007abc.json', 'j0000008abc.json'], returned: [] });
     await store.close();
   });
   test('what lies in the place of a record is put aside with its reason, whatever it is, and nothing waits for it', async () => {
@@ -172,7 +174,7 @@ describe('file store', () => {
     await writeFile(place('runners'), text.replace('"version":1', '"version":2'));
     expect(await store.load()).toMatchObject({ runners: [], quarantined: [`${full.id}.json`], returned: [] });
     await writeFile(place('quarantine'), text);
-    await store.put({ ...full, slot: 9 });
+    await store.put({ ...full, slot: 9, machine: 'w0000000abc' });
     expect(await store.load()).toMatchObject({ runners: [{ slot: 9 }], quarantined: [`${full.id}.json`], returned: [] });
     await store.delete(full.id);
     expect(await store.load()).toMatchObject({ runners: [full], quarantined: [], returned: [`${full.id}.json`] });
