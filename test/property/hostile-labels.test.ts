@@ -9,12 +9,29 @@ import { isMachineId, runnerIdOf } from '../../src/core/naming.ts';
 import { assignmentText } from '../../src/driver/init-script.ts';
 import { interfaceOf, namespaceOf, pathsOf, unitOf } from '../../src/driver/nspawn-unit.ts';
 import { parseJobs } from '../../src/forge/forgejo-wire.ts';
+import { encodeRecord } from '../../src/store/record-wire.ts';
 import { aProfile } from '../support/build.ts';
 import { load } from '../support/config-fixture.ts';
 import { jobRow, uuidOf } from '../support/forgejo-under-test.ts';
+import { createRig } from '../support/reconciler-rig.ts';
 
 const words = '- -- --help --token-url a,b a:host a:docker://x $(id) `id` " \' \\ %i $HOME * ../.. /etc/passwd a/b . é 字'.split(' ');
-const unprintable = ['', ' ', 'a b', '\0', 'a\0b', '\n', 'ci\nx64', '\r\n', '\u001b[2J', '\u009b2J', '\u202eci', '\ud800', '\ufeffci'];
+const unprintable = [
+  '',
+  ' ',
+  'a b',
+  '\0',
+  'a\0b',
+  '\n',
+  'ci\nx64',
+  'debian\nci',
+  '\r\n',
+  '\u001b[2J',
+  '\u009b2J',
+  '\u202eci',
+  '\ud800',
+  '\ufeffci',
+];
 const long = ['x'.repeat(255), 'x'.repeat(300), 'x'.repeat(10_000), '字'.repeat(900), leftOutLabel];
 const nasty = fc.constantFrom(...words, ...unprintable, ...long);
 const label = fc.oneof(nasty, fc.string({ unit: 'binary' }), fc.constantFrom('ci', 'x64', 'Linux'));
@@ -83,5 +100,24 @@ test('every name on the host is one plain word in its own folder, whatever the j
         expect(path).toMatch(/^\/var\/lib\/x\/(?:machines|exits)\/[a-z\d]+(?:\/[a-z\d.]+)*$/);
     }),
     { numRuns: 1_000 },
+  );
+});
+
+test('whatever stands before it in the list, an honest job is started, and every other one is started small or denied with a sentence', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(jobs, { minLength: 1, maxLength: 20 }), async (drawn) => {
+      const rig = createRig({ maxConcurrent: 100, profiles: [aProfile({ labels: ['debian', 'ci'] })] });
+      const listed = drawn.map((row, index) => ({ ...jobOf({ ...row, id: index + 1 }), forge: 'main', handle: uuidOf(index + 1) }));
+      for (const job of listed) rig.forge.queue(job.id, job);
+      rig.forge.queue(1_000, { labels: ['debian', 'ci'] });
+      await rig.step();
+      const started = [...rig.store.records.values()];
+      const { denials } = rig.reconciler.snapshot();
+      expect(started.map(({ job }) => job.id)).toContain(1_000);
+      expect(started.length + denials.length).toBe(drawn.length + 1);
+      for (const { sentence } of denials) expect(sentence).toMatch(/^.{10,1000}$/su);
+      for (const record of started) expect(encodeRecord(record).length).toBeLessThan(16_384);
+    }),
+    { numRuns: 200 },
   );
 });
