@@ -20,6 +20,8 @@ import { openFileStore, type FileStore } from './store/file-store.ts';
 
 /** How long a machine may outlive its job in the forge's list. */
 const goneGraceMs = 5_000;
+/** Free inodes without which nothing is started: those of a machine or two that make many small files. */
+const leastInodes = 10_000;
 
 export type Parts = {
   readonly driver: NspawnDriver;
@@ -100,7 +102,7 @@ export function urlsOf(config: Config): readonly string[] {
 }
 
 function policyOf(config: Config, description: string): Settings['policy'] {
-  const { controllerId, maxConcurrent, maxPerRepository, profiles, network } = config;
+  const { controllerId, maxConcurrent, maxPerRepository, minFreeDiskBytes, profiles, network } = config;
   return {
     controllerId,
     description,
@@ -109,6 +111,7 @@ function policyOf(config: Config, description: string): Settings['policy'] {
     slots: slotCountOf({ ...network.pool, prefix: network.prefix }),
     goneGraceMs,
     ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
+    ...(minFreeDiskBytes === 0 ? {} : { floor: { bytes: minFreeDiskBytes, inodes: leastInodes } }),
   };
 }
 

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { pollDuration, readForges, type Host } from './forges.ts';
-import { absolutePath, bindHost, controllerId, cron, duration, flag, integer, listenAddress, oneOf } from './kinds.ts';
+import { absolutePath, bindHost, controllerId, cron, duration, flag, freeSpace, integer, listenAddress, oneOf } from './kinds.ts';
 import { checkCapacity, readNetwork } from './network.ts';
 import { checkBinds, readProfiles } from './profiles.ts';
 import { codeOf, createFindings, mostMistakes, openSection, readScalar, type Findings, type Mistake, type Section } from './reader.ts';
@@ -31,6 +31,7 @@ const keys = [
   'stateDir',
   'maxConcurrent',
   'maxPerRepository',
+  'minFreeDisk',
   'pollInterval',
   'jobTimeout',
   'logLevel',
@@ -118,6 +119,7 @@ async function readRoot(
     stateDir,
     maxConcurrent,
     ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
+    minFreeDiskBytes: root.get('minFreeDisk', freeSpace) ?? 1024 ** 3,
     pollIntervalMs,
     jobTimeoutMs,
     http: readHttp(root, env, findings),

@@ -47,6 +47,21 @@ export const size: Kind<number | 'none'> = {
   },
 };
 
+/** Bytes that must stay free; 0 = whatever is free will do. */
+export const freeSpace: Kind<number> = {
+  expected: 'a size such as 1GiB or 512MiB, or 0 to start machines whatever is free',
+  parse(value) {
+    const bytes = parseSize(value);
+    if (bytes === undefined) return undefined;
+    if (bytes > 0 && bytes < 1024 ** 2)
+      return {
+        message: `is ${describe(value)}: less than 1MiB protects nothing`,
+        remedy: 'write a size with its unit, such as 1GiB, or 0',
+      };
+    return { value: bytes };
+  },
+};
+
 /** Processors; `none` = no limit. */
 export const cpus: Kind<number | 'none'> = {
   expected: 'a number of processors such as 2 or 1.5, or none',

@@ -19,13 +19,22 @@ const fixed = [
   ['network', 'machines that run hold addresses of it'],
   ['http', 'the API listens already'],
 ] as const;
-const live = ['maxConcurrent', 'maxPerRepository', 'pollIntervalMs', 'jobTimeoutMs', 'profiles', 'maintenance', 'logLevel'] as const;
+const live = [
+  'maxConcurrent',
+  'maxPerRepository',
+  'minFreeDiskBytes',
+  'pollIntervalMs',
+  'jobTimeoutMs',
+  'profiles',
+  'maintenance',
+  'logLevel',
+] as const;
 
 export function liveOf(current: Config, next: Config): Live {
   const waiting: { path: string; why: string }[] = fixed
     .filter(([key]) => !isDeepStrictEqual(current[key], next[key]))
     .map(([path, why]) => ({ path, why }));
-  const taken: string[] = live.filter((key) => !isDeepStrictEqual(current[key], next[key])).map((key) => key.replace(/Ms$/, ''));
+  const taken: string[] = live.filter((key) => !isDeepStrictEqual(current[key], next[key])).map((key) => key.replace(/Ms$|Bytes$/, ''));
   const forges = next.forges.map((forge): ForgeConfig => {
     const before = current.forges.find(({ name }) => name === forge.name);
     if (before === undefined || isSamePlace(before, forge)) return forge;

@@ -18,6 +18,7 @@ export function renderConfig(config: Config): string {
         stateDir: config.stateDir,
         maxConcurrent: config.maxConcurrent,
         ...(config.maxPerRepository === undefined ? {} : { maxPerRepository: config.maxPerRepository }),
+        minFreeDisk: formatSize(config.minFreeDiskBytes),
         pollInterval: formatDuration(config.pollIntervalMs),
         jobTimeout: formatDuration(config.jobTimeoutMs),
         maintenance: config.maintenance,

@@ -34,6 +34,8 @@ export type Config = {
   readonly stateDir: string;
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
+  /** Nothing is started with less free on the state directory's file system; 0 = off. */
+  readonly minFreeDiskBytes: number;
   readonly pollIntervalMs: number;
   /** Default of the profiles' job clock; /status shows it. */
   readonly jobTimeoutMs: number;

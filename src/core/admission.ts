@@ -4,6 +4,7 @@
 import { serves, unmatchedSentenceOf } from './match.ts';
 import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
 import { nextSlot } from './subnets.ts';
+import { standstillOf } from './room.ts';
 import type { Denial, Job, Plan, Policy, Profile, Runner, World } from './model.ts';
 
 type Candidate = { readonly job: Job; readonly key: string; readonly profiles: readonly Profile[] };
@@ -81,6 +82,8 @@ function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, poli
   };
   if (unmatched !== undefined) return deny('unmatched', unmatched);
   if (policy.mode !== 'serving') return deny('draining', `the controller is ${policy.mode}: ${standStill[policy.mode]}`);
+  const standstill = standstillOf(world.room, policy.floor);
+  if (standstill !== undefined) return deny(standstill.reason, standstill.sentence);
   const backOff = world.backOffs.get(key);
   if (backOff !== undefined && backOff.until > now) {
     const seconds = Math.ceil((backOff.until - now) / 1000);

@@ -172,12 +172,16 @@ export type Retry = {
 /** How a runner ended, as it was first seen: a clean-up that needs several tries must not see something else in what it left. */
 export type Ending = { readonly reason: EndReason; readonly exit?: MachineExit };
 
+/** What is free on the file system that machines and records lie on. `inodes` is absent where they are not counted. */
+export type Room = { readonly path: string; readonly bytes: number; readonly inodes?: number };
+
 /** Everything plan may look at. */
 export type World = {
   readonly jobs: ReadonlyMap<ForgeName, Reading<JobList>>;
   /** Only read when maintenance is due; unknown otherwise. */
   readonly registrations: ReadonlyMap<ForgeName, Reading<readonly Registration[]>>;
   readonly machines: Reading<readonly Machine[]>;
+  readonly room: Reading<Room>;
   readonly runners: readonly Runner[];
   /** Ids with an action under way, taken before anything else was read. */
   readonly inFlight: ReadonlySet<RunnerId>;
@@ -205,6 +209,8 @@ export type Policy = {
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
   readonly profiles: readonly Profile[];
+  /** With less than this free nothing is started; absent = whatever is free will do. */
+  readonly floor?: { readonly bytes: number; readonly inodes: number };
   /** How many slots the address pool has. */
   readonly slots: number;
   readonly mode: Mode;
@@ -238,6 +244,7 @@ export type Denial = {
     | 'back-off'
     | 'no-slot'
     | 'host-unknown'
+    | 'host-full'
     | 'id-taken';
   readonly sentence: string;
   /** Place in the fair order among the jobs that could be started, from 1. */

@@ -1,7 +1,7 @@
 // Promises the one answer to "what is going on": a plain picture of the last tick that HTTP, the CLI and the log all read from. No secret
 // is in it: a runner's credentials are left out by type.
 
-import type { BackOff, Denial, ForgeName, Job, Machine, MachineExit, Runner, Scope } from './model.ts';
+import type { BackOff, Denial, ForgeName, Job, Machine, MachineExit, Room, Runner, Scope } from './model.ts';
 
 /** Where a runner is in its life; derived from record, machine and job, never stored. */
 export type Phase = 'launching' | 'waiting-for-job' | 'busy' | 'stopping' | 'finalizing';
@@ -61,6 +61,10 @@ export type Snapshot = {
   readonly host: {
     readonly error?: { readonly code: string; readonly message: string; readonly since: number };
     readonly machines: number;
+    /** What is free where machines and records lie; absent when it could not be read. */
+    readonly room?: Room;
+    /** Why nothing is started, whoever waits. */
+    readonly full?: string;
   };
   readonly forges: readonly ForgeView[];
   readonly runners: readonly RunnerView[];

@@ -1,7 +1,7 @@
 // Promises what the rest of the program may ask of a host: the port. Every verb is safe twice, rejects with a ControllerError (DRIVER_*,
 // HOST_EXHAUSTED), and touches only names with our mark (I6). One contract suite (test/contract) runs against every driver.
 
-import type { Handle, Machine, MachineId, Profile } from '../core/model.ts';
+import type { Handle, Machine, MachineId, Profile, Room } from '../core/model.ts';
 
 /** What one machine is to be. `runtimeMaxMs` is the host's own fence behind the plan's clocks. */
 export type MachineSpec = {
@@ -32,6 +32,8 @@ export type Driver = {
   check(): Promise<void>;
   /** Every machine of ours, exited and half-removed ones included. Rejects rather than guess. */
   list(): Promise<readonly Machine[]>;
+  /** What is free on the file system that machines and records lie on. */
+  room(): Promise<Room>;
   /** Accepted by the supervisor; already there = success. The machine knows no secret and waits for its assignment. */
   start(spec: MachineSpec): Promise<void>;
   /** Credentials delivered; waits for a machine that is still starting until the signal aborts; already assigned = success. */

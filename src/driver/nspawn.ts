@@ -2,10 +2,10 @@
 // Wires the parts of this folder together; every verb is safe twice and touches only names with our mark (I6).
 
 import { mkdirSync, watch } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { statfs, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { isMachineId } from '../core/naming.ts';
-import type { MachineId, Profile } from '../core/model.ts';
+import type { MachineId, Profile, Room } from '../core/model.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
@@ -186,6 +186,12 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     }
   }
 
+  async function room(): Promise<Room> {
+    const { bavail, bsize, files, ffree } = await statfs(stateDir);
+    // Some file systems make inodes as they need them, and count none.
+    return { path: stateDir, bytes: bavail * bsize, ...(files === 0 ? {} : { inodes: ffree }) };
+  }
+
   async function remove(id: MachineId): Promise<void> {
     requireId(id);
     return removeMachine({ controllerId, stateDir, clock, id });
@@ -196,6 +202,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     configure: (settings) => onHost('configure', () => configure(settings)),
     list: () => onHost('list', () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) })),
     claim: () => onHost('claim', () => claimPool(controllerId, network.pool)),
+    room: () => onHost('room', room),
     start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),

@@ -22,7 +22,8 @@ export function healthOf(snapshot: Snapshot, settings: ApiSettings, now: number)
         ? `the first look at the world has not ended for ${seconds(tickAge)}`
         : `the last look at the world was ${seconds(tickAge)} ago; at most ${seconds(tickLimit)} are right`,
     );
-  const { error } = snapshot.host;
+  const { error, full } = snapshot.host;
+  if (full !== undefined) reasons.push(full);
   if (error !== undefined) reasons.push(`the host cannot be read since ${seconds(now - error.since)}: ${error.message} (${error.code})`);
   return {
     status: reasons.length === 0 ? 'ok' : 'stale',

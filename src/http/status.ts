@@ -79,7 +79,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
     })),
     leftovers: snapshot.leftovers.map(({ kind, name }) => ({ kind, name })),
     quarantined: [...snapshot.quarantined],
-    host: { error: problemOf(snapshot.host.error, iso), machines: snapshot.host.machines },
+    host: hostOf(snapshot.host, iso),
   };
 }
 
@@ -87,6 +87,16 @@ function reloadOf(reload: Reload | undefined, iso: Show): Status['reload'] {
   if (reload === undefined) return null;
   const { at, by, error, waiting } = reload;
   return { at: iso(at), by, ok: error === undefined, error: error ?? null, waiting: [...waiting] };
+}
+
+function hostOf({ error, machines, room, full }: Snapshot['host'], iso: Show): Status['host'] {
+  return {
+    error: problemOf(error, iso),
+    machines,
+    free_bytes: room?.bytes ?? null,
+    free_inodes: room?.inodes ?? null,
+    full: full ?? null,
+  };
 }
 
 /** The picture with every error's message masked: messages quote what the world said, and that may be anything. */

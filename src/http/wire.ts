@@ -130,7 +130,14 @@ export const statusSchema = z.object({
   ),
   leftovers: z.array(z.object({ kind: z.string(), name: z.string() })),
   quarantined: z.array(z.string()),
-  host: z.object({ error: problem.nullable(), machines: z.number() }),
+  host: z.object({
+    error: problem.nullable(),
+    machines: z.number(),
+    free_bytes: z.number().nullable(),
+    free_inodes: z.number().nullable(),
+    /** Why nothing is started, whoever waits. */
+    full: z.string().nullable(),
+  }),
 });
 export type Status = z.infer<typeof statusSchema>;
 

@@ -9,6 +9,8 @@ import type { Poller } from './poller.ts';
 export type Herald = {
   forges(pollers: ReadonlyMap<ForgeName, Poller>): void;
   host(machines: World['machines']): void;
+  /** `full`: why the host has no room for more; undefined when it has. */
+  room(full: string | undefined): void;
   denials(denials: readonly Denial[]): void;
   registrations(registrations: World['registrations'], policy: Policy): void;
 };
@@ -38,6 +40,12 @@ export function createHerald(log: Log): Herald {
       sayOnce('host', machines.state === 'known' ? '' : machines.reason, () => {
         if (machines.state === 'unknown') log.error('host-error', {}, machines.reason);
         else log.info('maintenance', {}, 'the host can be read again');
+      });
+    },
+    room(full) {
+      sayOnce('room', full === undefined ? '' : 'full', () => {
+        if (full === undefined) log.info('maintenance', {}, 'there is room for machines again');
+        else log.warn('host-error', {}, full);
       });
     },
     denials(denials) {

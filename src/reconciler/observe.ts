@@ -3,7 +3,7 @@
 
 import type { Clock } from '../clock.ts';
 import { jobKeyOf } from '../core/naming.ts';
-import type { Absence, ForgeName, JobList, Machine, Reading, Registration, Runner, RunnerId, World } from '../core/model.ts';
+import type { Absence, ForgeName, JobList, Machine, Reading, Registration, Room, Runner, RunnerId, World } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { isControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -28,6 +28,7 @@ export async function observe(
   signal: AbortSignal,
 ): Promise<Omit<World, 'absences'>> {
   const machines = readMachines(sources);
+  const room = readRoom(sources);
   const jobs = Promise.all(
     [...sources.forges.values()].map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [
       forge.name,
@@ -35,12 +36,13 @@ export async function observe(
     ]),
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
-  const [machinesRead, jobsRead, registrationsRead] = await Promise.all([machines, jobs, registrations]);
+  const [machinesRead, roomRead, jobsRead, registrationsRead] = await Promise.all([machines, room, jobs, registrations]);
   const { runners, backOffs, settled, endings, retries, lastSlot } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
     machines: machinesRead,
+    room: roomRead,
     runners,
     inFlight,
     backOffs,
@@ -55,6 +57,15 @@ async function readMachines({ driver, clock }: Sources): Promise<Reading<readonl
   const at = clock.now();
   try {
     return { state: 'known', value: await driver.list(), at };
+  } catch (error) {
+    return unknown(error);
+  }
+}
+
+async function readRoom({ driver, clock }: Sources): Promise<Reading<Room>> {
+  const at = clock.now();
+  try {
+    return { state: 'known', value: await driver.room(), at };
   } catch (error) {
     return unknown(error);
   }

@@ -3,6 +3,7 @@
 
 import type { Action, World } from '../core/model.ts';
 import { plan } from '../core/plan.ts';
+import { standstillOf } from '../core/room.ts';
 import { crash, policyOf, takeSettings, type Loop } from './loop.ts';
 import { absencesAfter, observe } from './observe.ts';
 
@@ -60,6 +61,7 @@ function look({ sources, queue, hands, history, lastSlot, stop }: Loop, registra
 
 function noteHost(loop: Loop, world: World, now: number): void {
   loop.herald.host(world.machines);
+  loop.herald.room(standstillOf(world.room, loop.settings.policy.floor)?.sentence);
   if (world.machines.state === 'known') loop.hostError = undefined;
   else loop.hostError = { code: 'DRIVER_FAILED', message: world.machines.reason, since: loop.hostError?.since ?? now };
 }

@@ -2,6 +2,7 @@
 
 import { phaseOf } from '../core/lifecycle.ts';
 import type { BackOff, Denial, ForgeName, Policy, Retry, Runner, World } from '../core/model.ts';
+import { standstillOf } from '../core/room.ts';
 import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
 import type { Leftover } from '../driver/driver.ts';
 import type { Forge, ForgeVersion } from '../forge/forge.ts';
@@ -50,7 +51,7 @@ export function snapshotOf(view: View): Snapshot {
     quarantined,
     ...(tickAt === undefined ? {} : { tickAt }),
     ...(tickMs === undefined ? {} : { tickMs }),
-    host: { machines: machines.length, ...(view.hostError === undefined ? {} : { error: view.hostError }) },
+    host: { machines: machines.length, ...roomOf(view), ...(view.hostError === undefined ? {} : { error: view.hostError }) },
     forges: view.forges.map(({ forge, url }) => forgeViewOf(view, forge, url)),
     runners: runners.map((runner) => runnerViewOf(view, runner)),
     backOffs: [...view.backOffs].map(([key, backOff]) => ({ key, ...backOff })),
@@ -65,6 +66,12 @@ export function snapshotOf(view: View): Snapshot {
       })),
     },
   };
+}
+
+function roomOf({ world, policy }: View): Pick<Snapshot['host'], 'room' | 'full'> {
+  if (world === undefined) return {};
+  const full = standstillOf(world.room, policy.floor)?.sentence;
+  return { ...(world.room.state === 'known' ? { room: world.room.value } : {}), ...(full === undefined ? {} : { full }) };
 }
 
 function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {

@@ -69,6 +69,9 @@ export function driverContract(name: string, create: () => Promise<DriverWorld>)
       expect(machine.exit).toBeUndefined();
     });
 
+    test('the room that is left is told', async () => {
+      expect((await driver.room()).bytes).toBeGreaterThan(0);
+    });
     test('starting twice is success and makes one machine', async () => {
       await start(first);
       await start(first);

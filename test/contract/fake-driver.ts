@@ -2,11 +2,11 @@
 // (driver-contract.ts runs against both), so that what is proved with it holds on a host.
 
 import type { Clock } from '../../src/clock.ts';
-import type { Machine, MachineExit, MachineId } from '../../src/core/model.ts';
+import type { Machine, MachineExit, MachineId, Room } from '../../src/core/model.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from '../../src/driver/driver.ts';
 import { ControllerError } from '../../src/errors.ts';
 
-export type DriverVerb = 'check' | 'list' | 'start' | 'assign' | 'stop' | 'remove' | 'output' | 'artefacts';
+export type DriverVerb = 'check' | 'list' | 'room' | 'start' | 'assign' | 'stop' | 'remove' | 'output' | 'artefacts';
 
 export type FakeMachine = {
   readonly spec: MachineSpec;
@@ -41,6 +41,8 @@ export type FakeDriver = Driver & {
   end(id: MachineId, exit?: Partial<MachineExit>): void;
   /** A machine that is there without any of our records: a crash's leftover. */
   plant(machine: Machine): void;
+  /** What is free from now on. */
+  setRoom(room: Room): void;
 };
 
 export type FailOptions = { readonly id?: MachineId; readonly times?: number; readonly after?: boolean; readonly error?: ControllerError };
@@ -52,6 +54,7 @@ type Hold = { readonly verb: DriverVerb; readonly id?: MachineId; readonly relea
 
 export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
   const machines = new Map<MachineId, FakeMachine>();
+  let room: Room = { path: '/state', bytes: 1024 ** 4, inodes: 1_000_000 };
   const calls: { verb: DriverVerb; id?: MachineId }[] = [];
   const failures = new Map<DriverVerb, Failure>();
   const holds = new Set<Hold>();
@@ -110,6 +113,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
     calls,
     check: async () => perform('check', undefined, () => undefined),
     list: async () => perform('list', undefined, () => [...machines.values()].map((machine) => viewOf(machine))),
+    room: async () => perform('room', undefined, () => room),
     start: async (spec) =>
       perform('start', spec.id, () => {
         if (machines.has(spec.id)) return;
@@ -133,6 +137,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
       watchers.add(wake);
       return () => watchers.delete(wake);
     },
+    setRoom: (given) => void (room = given),
     fail: (verb, failOptions = {}) => {
       failures.set(verb, { ...failOptions, left: failOptions.times ?? Number.POSITIVE_INFINITY });
     },

@@ -125,6 +125,7 @@ function createDriver(stage: Stage, post: Post, self: Incarnation, call: Call, r
   return {
     check: () => ask('check', () => undefined, { refused: unlistable }),
     list: () => ask('list', () => host.list(post.name), { refused: unlistable }),
+    room: () => Promise.resolve({ path: '/state', bytes: Number.MAX_SAFE_INTEGER }),
     start: (spec) =>
       call({
         verb: `start ${spec.id}`,

@@ -92,6 +92,7 @@ export function aWorld(over: Partial<World> = {}): World {
     jobs: new Map(),
     registrations: new Map(),
     machines: known([]),
+    room: known({ path: '/state', bytes: 1024 ** 4 }),
     runners: [],
     inFlight: new Set(),
     backOffs: new Map(),

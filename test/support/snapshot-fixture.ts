@@ -57,7 +57,7 @@ export const busy: Snapshot = {
   ...quiet,
   draining: true,
   drain: { by: 'signal SIGUSR1', since: now - 5_000, left: 2 },
-  host: { machines: 1 },
+  host: { machines: 1, room: { path: '/state', bytes: 5, inodes: 7 }, full: '0 MiB are free' },
   runners: [
     {
       id: 'j0000041abc',
