@@ -1,11 +1,12 @@
 // Promises the table of docs/BENCHMARKS.md, measured on the host it runs on: what was promised, what it is, held or missed. A miss is a
-// line, not a failure. Run by scripts/bench.  Flags: --quick, --json FILE, --only NAME (tick, port, cold, taken, burst, idle, records).
+// line, not a failure. Run by scripts/bench.  Flags: --quick, --json FILE, --only NAME (tick, port, cold, taken, burst, died, idle, records).
 
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureBurst } from './burst.ts';
+import { measureDied } from './died.ts';
 import { measureIdle, measureRecords } from './idle.ts';
 import { tableOf, type Line } from './line.ts';
 import type { Service } from '../support/service.ts';
@@ -70,6 +71,7 @@ for (const [name, take] of Object.entries({
   cold: (service: Service) => measureCold(stage, service, runs),
   taken: () => measureTaken(stage, runs),
   burst: (service: Service) => measureBurst(stage, service, flags.quick ? 2 : 5),
+  died: (service: Service) => measureDied(stage, service, flags.quick ? 5 : 20),
 }))
   await measure(name, () => withService(take));
 await measure('idle', () => measureIdle(stage, flags.quick ? 15 : 60));
