@@ -109,12 +109,13 @@ test('whatever stands before it in the list, an honest job is started, and every
       const rig = createRig({ maxConcurrent: 100, profiles: [aProfile({ labels: ['debian', 'ci'] })] });
       const listed = drawn.map((row, index) => ({ ...jobOf({ ...row, id: index + 1 }), forge: 'main', handle: uuidOf(index + 1) }));
       for (const job of listed) rig.forge.queue(job.id, job);
+      rig.forge.queue(500, { labels: ['debian\nci'] });
       rig.forge.queue(1_000, { labels: ['debian', 'ci'] });
       await rig.step();
       const started = [...rig.store.records.values()];
       const { denials } = rig.reconciler.snapshot();
       expect(started.map(({ job }) => job.id)).toContain(1_000);
-      expect(started.length + denials.length).toBe(drawn.length + 1);
+      expect(started.length + denials.length).toBe(drawn.length + 2);
       for (const { sentence } of denials) expect(sentence).toMatch(/^.{10,1000}$/su);
       for (const record of started) expect(encodeRecord(record).length).toBeLessThan(16_384);
     }),
