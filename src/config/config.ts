@@ -6,8 +6,9 @@ import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { pollDuration, readForges, type Host } from './forges.ts';
 import { absolutePath, bindHost, controllerId, cron, duration, flag, freeSpace, integer, listenAddress, oneOf } from './kinds.ts';
+import { checkShown } from './guarded.ts';
 import { checkCapacity, readNetwork } from './network.ts';
-import { checkBinds, readProfiles } from './profiles.ts';
+import { readProfiles } from './profiles.ts';
 import { codeOf, createFindings, mostMistakes, openSection, readScalar, type Findings, type Mistake, type Section } from './reader.ts';
 import { renderConfig } from './render.ts';
 import type { Config } from './settings.ts';
@@ -105,7 +106,7 @@ async function readRoot(
   checkCapacity(maxConcurrent, network, findings);
   const forges = await readForges(root, { env, host, findings, pollIntervalMs });
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
-  checkBinds(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile), ...guarded], findings);
+  checkShown(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile), ...guarded], findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
   if (controllerIdIsDefault)

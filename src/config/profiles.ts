@@ -1,5 +1,5 @@
-// Promises the profiles of a configuration: which labels, what machine, which limits and clocks. A profile never gives a job the
-// controller's own files: binds that would show the state or a token are refused.
+// Promises the profiles of a configuration: which labels, what machine, which limits and clocks. What jobs
+// must not see of the host is the business of guarded.ts.
 
 import { delimiter, join } from 'node:path';
 import type { Bind, Limits, Profile, Template, Timeouts } from '../core/model.ts';
@@ -214,22 +214,6 @@ function checkTwins(profiles: readonly Profile[], findings: Findings): void {
         'change the labels of one of them',
       );
   }
-}
-
-function within(inner: string, outer: string): boolean {
-  return inner === outer || inner.startsWith(outer === '/' ? '/' : `${outer}/`);
-}
-
-/** Refuses binds that would show a job the state directory or a token file (I7). */
-export function checkBinds(profiles: readonly Profile[], guarded: readonly string[], findings: Findings): void {
-  for (const [index, { binds }] of profiles.entries())
-    for (const bind of binds)
-      if (guarded.some((path) => within(path, bind.source) || within(bind.source, path)))
-        findings.add(
-          `profiles[${index}].binds`,
-          `would show ${bind.source} to jobs, which holds secrets of this service`,
-          'bind a directory that holds neither stateDir nor a tokenFile',
-        );
 }
 
 /** RUNNER_PATH, else the usual place, else what PATH says. */

@@ -54,3 +54,45 @@ test.each(['/var/lib', '/', '/var/lib/forgejo-runner-controller/records', '/run/
     expect(await mistakeAt('profiles[0].binds', { yaml })).toContain('holds secrets of this service');
   },
 );
+
+test.each([
+  ['/run/secrets', 'secrets of the host'],
+  ['/run/secrets/db', 'secrets of the host'],
+  ['/run/agenix', 'secrets of the host'],
+  ['/run/credentials/x.service', 'secrets of the host'],
+  ['/etc/ssh', 'secrets of the host'],
+  ['/etc', '/etc/credstore'],
+  ['/root/.ssh', 'secrets of the host'],
+  ['/var/lib/private/app', 'secrets of the host'],
+  ['/run/docker.sock', 'power over the host'],
+  ['/var/run/docker.sock', 'power over the host'],
+  ['/run/containerd/containerd.sock', 'power over the host'],
+  ['/run/podman', 'power over the host'],
+  ['/nix/var/nix/daemon-socket', 'power over the host'],
+  ['/run/dbus/system_bus_socket', 'power over the host'],
+  ['/dev/kvm', "kernel's own"],
+  ['/proc', "kernel's own"],
+  ['/sys/kernel', "kernel's own"],
+  ['/home', "people's own keys"],
+  ['/home/ada', "people's own keys"],
+  ['/home/ada/.ssh/id_ed25519', "people's own keys"],
+  ['/srv/build/.aws', "people's own keys"],
+])('a bind of %s is refused, because it %s', async (source, why) => {
+  for (const mode of ['ro', 'rw'])
+    expect(
+      await mistakeAt('profiles[0].binds', { yaml: `${basicYaml}profiles: [{labels: a, binds: ["${source}:/x:${mode}"]}]` }),
+    ).toContain(why);
+});
+
+test.each(['/srv/cache', '/nix/store', '/opt/tools', '/home/ada/cache', '/etc/ssl/certs', '/usr/share/zoneinfo', '/run/forge-cache'])(
+  'a bind of %s, which holds nothing of the kind, is taken',
+  async (source) => {
+    const { profiles } = await load({ yaml: `${basicYaml}profiles: [{labels: a, binds: ["${source}:/x:ro"]}]` });
+    expect(profiles[0]?.binds).toEqual([{ source, target: '/x', writable: false }]);
+  },
+);
+
+test('I7 a template directory that holds secrets of the host is refused', async () => {
+  const yaml = `${basicYaml}profiles: [{labels: a, template: {kind: directory, path: /root}}]`;
+  expect(await mistakeAt('profiles[0].template.path', { yaml })).toContain('secrets of the host');
+});

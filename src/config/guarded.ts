@@ -1,0 +1,93 @@
+// Promises that no profile shows a job what opens the host or another service: this service's state and tokens, the usual places of secrets, the
+// sockets that give power over the host, the kernel's file systems. There is no way to hand a job a secret of the host, on purpose. Pure.
+
+import type { Profile } from '../core/model.ts';
+import type { Findings } from './reader.ts';
+
+type Place = { readonly path: string; readonly what: string };
+
+const secrets = 'holds secrets of the host';
+const control = 'gives power over the host';
+const kernel = "is the kernel's own; machines have one of theirs";
+const places: readonly Place[] = [
+  ...[
+    '/run/secrets',
+    '/run/secrets.d',
+    '/run/agenix',
+    '/run/agenix.d',
+    '/run/keys',
+    '/run/credentials',
+    '/run/credstore',
+    '/etc/credstore',
+    '/etc/credstore.encrypted',
+    '/etc/shadow',
+    '/etc/gshadow',
+    '/etc/sudoers',
+    '/etc/sudoers.d',
+    '/etc/ssh',
+    '/etc/ssl/private',
+    '/etc/pki/tls/private',
+    '/etc/letsencrypt',
+    '/etc/wireguard',
+    '/etc/NetworkManager/system-connections',
+    '/etc/krb5.keytab',
+    '/var/lib/acme',
+    '/var/lib/private',
+    '/var/lib/systemd',
+    '/root',
+  ].map((path) => ({ path, what: secrets })),
+  ...[
+    '/run/docker.sock',
+    '/run/docker',
+    '/run/containerd',
+    '/run/podman',
+    '/run/crio',
+    '/run/libvirt',
+    '/run/dbus',
+    '/run/systemd',
+    '/run/user',
+    '/var/lib/docker',
+    '/var/lib/containers',
+    '/nix/var/nix',
+  ].map((path) => ({ path, what: control })),
+  ...['/proc', '/sys', '/dev'].map((path) => ({ path, what: kernel })),
+];
+/** Somebody's whole home, or what people keep their keys in. */
+const privateNames = /^\/home(?:\/[^/]+)?$|\/\.(?:ssh|gnupg|aws|kube|docker|netrc|git-credentials|password-store|vault-token)(?:\/|$)/;
+
+function within(inner: string, outer: string): boolean {
+  return inner === outer || inner.startsWith(outer === '/' ? '/' : `${outer}/`);
+}
+
+/** The old name of /run is a link to it wherever systemd runs. */
+function plain(path: string): string {
+  return path.replace(/^\/var\/run(?=\/|$)/, '/run');
+}
+
+/** Why jobs may not see the path, or undefined. Showing a place shows what is in it, so whatever holds a guarded place is refused with it. */
+function objectionTo(path: string, own: readonly string[]): string | undefined {
+  const shown = plain(path);
+  const touches = (guarded: string): boolean => within(plain(guarded), shown) || within(shown, plain(guarded));
+  if (own.some(touches)) return 'which holds secrets of this service';
+  const place = places.find((each) => touches(each.path));
+  if (place !== undefined) return place.path === shown ? `which ${place.what}` : `and with it ${place.path}, which ${place.what}`;
+  return privateNames.test(shown) ? "which holds people's own keys" : undefined;
+}
+
+/** Refuses binds and template directories that would show a job what is guarded; `own` are the state directory and the token files (I7). */
+export function checkShown(profiles: readonly Profile[], own: readonly string[], findings: Findings): void {
+  for (const [index, { binds, template }] of profiles.entries()) {
+    for (const { source } of binds) {
+      const objection = objectionTo(source, own);
+      const remedy = 'bind a directory made for jobs; there is no way to give a job a secret of the host';
+      if (objection !== undefined) findings.add(`profiles[${index}].binds`, `would show ${source} to jobs, ${objection}`, remedy);
+    }
+    const objection = template.kind === 'directory' ? objectionTo(template.path, own) : undefined;
+    if (template.kind === 'directory' && objection !== undefined)
+      findings.add(
+        `profiles[${index}].template.path`,
+        `would show ${template.path} to jobs, ${objection}`,
+        'name a root directory made for jobs',
+      );
+  }
+}
