@@ -62,6 +62,8 @@ export type MachinePaths = {
   /** Written when start() was through. */
   readonly started: string;
   readonly root: string;
+  /** Where the root and its parts lie while they are removed. */
+  readonly going: string;
   readonly shared: string;
   readonly assign: string;
   readonly fifo: string;
@@ -76,6 +78,7 @@ export function pathsOf(stateDir: string, id: MachineId): MachinePaths {
     marker: `${folder}/machine.json`,
     started: `${folder}/started`,
     root: `${folder}/root`,
+    going: `${folder}/going`,
     shared: `${folder}/shared`,
     assign: `${folder}/shared/assign`,
     fifo: `${folder}/shared/assign/job`,
@@ -141,6 +144,9 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
     ['DevicePolicy', 'closed'],
     ['DeviceAllow', 'char-pts rw'],
     ['SyslogIdentifier', spec.id],
+    // A job can write to its console what it likes: it may not push everybody else's lines out of the journal.
+    ['LogRateLimitIntervalSec', '30s'],
+    ['LogRateLimitBurst', '200'],
     ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit, unitOf(controllerId, spec.id))],
     ['Environment', 'SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0'],
     ['SystemCallArchitectures', 'native'],

@@ -25,7 +25,7 @@ import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
 import { fillRoot, fillShared, inspectTemplate, resolversOf } from './root.ts';
 import type { RootImage } from './root.ts';
-import { exists, findTraces, leftoversOf, unitIsThere } from './traces.ts';
+import { exists, findTraces, isTakenByOthers, leftoversOf, unitIsThere } from './traces.ts';
 import { mountVolume } from './volume.ts';
 
 export type NspawnDriverInput = {
@@ -130,6 +130,9 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     if (await exists(paths.exit)) return;
     if ((await exists(paths.started)) && (await unitIsThere(controllerId, spec.id))) return;
     if ((await exists(paths.shared)) && !(await exists(paths.fifo))) return; // had its job, and is gone: list() says so
+    // nspawn would only notice after it has cleared away what it keeps of that one.
+    if (await isTakenByOthers(controllerId, spec.id))
+      throw new ControllerError('DRIVER_FAILED', `Another machine of this host is named ${spec.id}. It is left alone; end or rename it.`);
     await removeMachine({ controllerId, stateDir, clock, id: spec.id }); // of a start that was cut short
     const image = host.images.get(templateKey(spec.profile)) ?? (await inspectTemplate(spec.profile.template));
     await writeMarker(paths, {

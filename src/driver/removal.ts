@@ -1,16 +1,17 @@
 // Promises that after remove() nothing of a machine is left on the host, whatever its root holds and wherever an earlier try stopped: the
-// marker goes last, and what stayed is named. Never follows a link out of the machine's folder.
+// marker goes last, and what stayed is named. Files are another file's matter (clearing.ts).
 
-import { readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { rm, rmdir, stat } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
+import { clearFolder, unmountBelow } from './clearing.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
 import { readExit } from './listing.ts';
 import { interfaceOf, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { exists, hasOurAlias, leftoversOf, mountsBelow, namespaceIsThere, unitIsThere } from './traces.ts';
+import { exists, hasOurAlias, isTakenByOthers, leftoversOf, machineIsThere, namespaceIsThere, unitIsThere } from './traces.ts';
 
 const nspawnRun = '/run/systemd/nspawn';
 
@@ -22,7 +23,7 @@ export async function removeMachine(input: RemovalInput): Promise<void> {
   const paths = pathsOf(stateDir, id);
   if ((await leftoversOf(controllerId, stateDir, id)).length === 0) return;
   await endUnit(input);
-  await Promise.all([removeLink(input), removeFiles(paths, id), leaveMachined(input)]);
+  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input)]);
   await rm(paths.exit, { force: true });
   const left = (await leftoversOf(controllerId, stateDir, id)).filter((leftover) => leftover.name !== paths.folder);
   if (left.length > 0) throw stayed(id, left);
@@ -76,22 +77,30 @@ async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<vo
 }
 
 /** machined drops its entry a moment after the unit went; a new machine of that name would be refused until then. */
-async function leaveMachined({ clock, id }: RemovalInput): Promise<void> {
-  const gone = async (): Promise<boolean> => !(await exists(`/run/systemd/machines/${id}`));
+async function leaveMachined({ controllerId, clock, id }: RemovalInput): Promise<void> {
+  const gone = async (): Promise<boolean> => !(await machineIsThere(controllerId, id));
   if (await until(clock, 1_000, gone)) return;
   await tryPerform('machinectl', ['terminate', '--', id], { timeoutMs: 5_000 });
   await until(clock, 1_000, gone);
 }
 
 /** Everything in the folder but the marker, and what nspawn keeps elsewhere. */
-async function removeFiles(paths: MachinePaths, id: MachineId): Promise<void> {
+async function removeFiles({ controllerId, id }: RemovalInput, paths: MachinePaths): Promise<void> {
   const locks = await lockOf(paths);
-  await unmount(paths.folder);
   await Promise.all([
-    removeTree(paths),
+    clearFolder(paths),
     ...locks.map(async (path) => rm(path, { force: true })),
+    ...((await isTakenByOthers(controllerId, id)) ? [] : [leaveNspawn(id)]),
+  ]);
+}
+
+/** What nspawn keeps by a machine's name. */
+async function leaveNspawn(id: MachineId): Promise<void> {
+  // Newer nspawns mount a small file system here, which stays when they are killed.
+  if (await exists(`${nspawnRun}/unix-export/${id}`)) await unmountBelow(`${nspawnRun}/unix-export/${id}`);
+  await Promise.all([
     ...[`${nspawnRun}/propagate/${id}`, `${nspawnRun}/unix-export/${id}`].map(async (path) => rm(path, { recursive: true, force: true })),
-    ...[`${nspawnRun}/${id}.nspawn`].map(async (path) => rm(path, { force: true })),
+    rm(`${nspawnRun}/${id}.nspawn`, { force: true }),
   ]);
 }
 
@@ -100,34 +109,6 @@ async function lockOf(paths: MachinePaths): Promise<readonly string[]> {
   try {
     const root = await stat(paths.root, { bigint: true });
     return [`${nspawnRun}/locks/inode-${root.dev.toString()}:${root.ino.toString()}`];
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function unmount(folder: string): Promise<void> {
-  const mounts = await mountsBelow(folder);
-  if (mounts.length === 0) return;
-  const result = await tryPerform('umount', ['--', ...mounts], { timeoutMs: 20_000 });
-  if (result.code !== 0 || result.trouble !== undefined)
-    await perform('umount', ['--lazy', '--', ...(await mountsBelow(folder))], { timeoutMs: 20_000 });
-}
-
-async function removeTree(paths: MachinePaths): Promise<void> {
-  const entries = (await entriesOf(paths.folder)).filter((name) => name !== 'machine.json').map((name) => `${paths.folder}/${name}`);
-  if (entries.length === 0) return;
-  // rm walks by file descriptors: paths longer than PATH_MAX and links cannot lead it astray, as they could a walk by names.
-  const remove = ['-rf', '--one-file-system', '--', ...entries];
-  const first = await tryPerform('rm', remove, { timeoutMs: 120_000 });
-  if (first.code === 0 && first.trouble === undefined) return;
-  await tryPerform('chattr', ['-R', '-f', '-i', '-a', '--', ...entries], { timeoutMs: 60_000 });
-  await perform('rm', remove, { timeoutMs: 120_000 });
-}
-
-async function entriesOf(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;

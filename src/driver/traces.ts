@@ -83,6 +83,27 @@ export async function namespaceIsThere(controllerId: string, id: MachineId): Pro
   return exists(`${namespaces}/${namespaceOf(controllerId, id)}`);
 }
 
+/** True while machined has an entry of this machine; a foreign machine may bear the same name. */
+export async function machineIsThere(controllerId: string, id: MachineId): Promise<boolean> {
+  return unitOfMachine(id) === unitOf(controllerId, id);
+}
+
+/** True while a machine of somebody else bears this name, which is told apart by its unit. */
+export async function isTakenByOthers(controllerId: string, id: MachineId): Promise<boolean> {
+  const unit = unitOfMachine(id);
+  return unit !== undefined && unit !== unitOf(controllerId, id);
+}
+
+/** The unit of whatever machine machined knows by that name; undefined when it knows none. */
+function unitOfMachine(id: MachineId): string | undefined {
+  try {
+    return /^SCOPE=(.*)$/m.exec(readFileSync(`${machined}/${id}`, 'utf8'))?.[1] ?? '';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 export async function hasOurAlias(controllerId: string, id: MachineId): Promise<boolean> {
   return (await ownerOfInterface(interfaceOf(id))) === controllerId;
 }
@@ -131,7 +152,7 @@ export async function leftoversOf(controllerId: string, stateDir: string, id: Ma
     exists(paths.folder),
     mountsBelow(paths.folder),
     exists(paths.exit),
-    exists(`${machined}/${id}`),
+    machineIsThere(controllerId, id),
   ]);
   return [
     ...(unit ? [{ kind: 'unit', name: unitOf(controllerId, id) } as const] : []),
