@@ -2,7 +2,7 @@
 // line is `N of N killed`; exit 1 when one survived or is no fault at all. --list names them, --only TEXT picks by name or file, --types
 // asks the compiler instead of the tests whether each is a program, --lanes N runs so many at once.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { targets } from '../test/mutations/targets.ts';
 import type { Target } from '../test/mutations/mutation.ts';
+import type { Question, Reply } from './mutate-lane.ts';
 
 type Fault = Omit<Target, 'mutations'> & { readonly name: string; readonly from: string; readonly to: string };
 type Verdict = { readonly killed: boolean; readonly by: string };
@@ -23,7 +24,7 @@ const scratch = join(tmpdir(), `frc-mutate.${process.pid}`);
 const running = new Set<ChildProcess>();
 
 function cleanUp(): void {
-  for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  for (const child of running) end(child);
   rmSync(scratch, { recursive: true, force: true });
 }
 
@@ -56,7 +57,7 @@ async function node(cwd: string, argv: readonly string[]): Promise<Ended> {
   child.stderr.on('data', take);
   const timer = setTimeout(() => {
     late = true;
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    end(child);
   }, patienceMs);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
@@ -67,35 +68,42 @@ async function node(cwd: string, argv: readonly string[]): Promise<Ended> {
   return { code, output, late };
 }
 
-type Report = {
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly message: string;
-    readonly assertionResults: readonly { readonly status: string; readonly title: string }[];
-  }[];
-};
+/** A vitest that stays in one copy: starting one takes longer than most tests. */
+type Lane = { readonly tree: string; vitest: ChildProcess | undefined };
 
-/** What failed in a run of vitest; undefined when all passed. Throws when a file could not even be loaded: that is no test's merit. */
-function failureOf(path: string, { code, output, late }: Ended): string | undefined {
-  if (late) return `no end within ${patienceMs / 1000} s`;
-  if (code === 0) return undefined;
-  if (!existsSync(path)) throw new Error(`vitest made no report:\n${output}`);
-  const { testResults } = JSON.parse(readFileSync(path, 'utf8')) as Report;
-  for (const file of testResults) {
-    const failed = file.assertionResults.find(({ status }) => status === 'failed');
-    if (failed !== undefined) return failed.title;
-    if (file.status === 'failed' && file.message !== '') throw new Error(`${file.name} could not be run: ${file.message}`);
-  }
-  return 'an error outside of every test';
+/** What failed first; undefined when all passed. Throws when a file could not even be loaded: that is no test's merit. */
+async function runTests(lane: Lane, question: Question): Promise<string | undefined> {
+  lane.vitest ??= openVitest(lane);
+  const child = lane.vitest;
+  const { promise, resolve } = Promise.withResolvers<Reply>();
+  const timer = setTimeout(() => {
+    resolve({ failed: `no end within ${patienceMs / 1000} s` });
+    end(child);
+    lane.vitest = undefined;
+  }, patienceMs);
+  const hear = (reply: Reply): void => resolve(reply);
+  const miss = (): void => resolve({ failed: 'the process that ran the tests died' });
+  child.once('message', hear).once('exit', miss);
+  child.send(question);
+  const { failed, error } = await promise;
+  clearTimeout(timer);
+  child.off('message', hear).off('exit', miss);
+  if (error !== undefined) throw new Error(error);
+  return failed;
 }
 
-async function runTests(tree: string, tests: readonly string[]): Promise<string | undefined> {
-  const path = join(tree, '.cache', 'report.json');
-  rmSync(path, { force: true });
-  const options = ['--configLoader', 'native', '--project', 'fast', '--bail=1', '--no-file-parallelism', '--no-isolate'];
-  const reporting = ['--reporter=json', `--outputFile.json=${path}`];
-  return failureOf(path, await node(tree, ['node_modules/vitest/vitest.mjs', 'run', ...options, ...reporting, ...tests]));
+function openVitest(lane: Lane): ChildProcess {
+  const child = fork('scripts/mutate-lane.ts', { cwd: lane.tree, detached: true, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  running.add(child);
+  child.once('exit', () => {
+    running.delete(child);
+    if (lane.vitest === child) lane.vitest = undefined;
+  });
+  return child;
+}
+
+function end({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
 }
 
 async function runSimulation(tree: string, seeds: number): Promise<string | undefined> {
@@ -106,21 +114,21 @@ async function runSimulation(tree: string, seeds: number): Promise<string | unde
   return `simulation: ${(line ?? output.trim()).slice(0, 120)}`;
 }
 
-async function judge(tree: string, { tests, seeds }: Pick<Target, 'tests' | 'seeds'>): Promise<Verdict> {
-  const failed = await runTests(tree, tests);
+async function judge(lane: Lane, { file, tests, seeds }: Question & Pick<Target, 'seeds'>): Promise<Verdict> {
+  const failed = await runTests(lane, { file, tests });
   if (failed !== undefined) return { killed: true, by: failed };
-  const broken = seeds === undefined ? undefined : await runSimulation(tree, seeds);
+  const broken = seeds === undefined ? undefined : await runSimulation(lane.tree, seeds);
   return broken === undefined ? { killed: false, by: 'nothing' } : { killed: true, by: broken };
 }
 
-async function compiles(tree: string): Promise<Verdict> {
+async function compiles({ tree }: Lane): Promise<Verdict> {
   const { code, output } = await node(tree, ['node_modules/typescript/bin/tsc', '-p', '.']);
   return { killed: code === 0, by: code === 0 ? 'a program' : output.trim() };
 }
 
 /** Puts the fault into the copy, asks, and takes it out again whatever happened. */
-async function tryFault(tree: string, fault: Fault, ask: (tree: string, fault: Fault) => Promise<Verdict>): Promise<Verdict> {
-  const path = join(tree, fault.file);
+async function tryFault(lane: Lane, fault: Fault, ask: (lane: Lane, fault: Fault) => Promise<Verdict>): Promise<Verdict> {
+  const path = join(lane.tree, fault.file);
   const text = readFileSync(path, 'utf8');
   const times = text.split(fault.from).length - 1;
   if (times !== 1) return { killed: false, by: `its text occurs ${times} times in the file instead of once` };
@@ -129,7 +137,7 @@ async function tryFault(tree: string, fault: Fault, ask: (tree: string, fault: F
     text.replace(fault.from, () => fault.to),
   );
   try {
-    return await ask(tree, fault);
+    return await ask(lane, fault);
   } catch (error) {
     return { killed: false, by: String(error) };
   } finally {
@@ -138,10 +146,10 @@ async function tryFault(tree: string, fault: Fault, ask: (tree: string, fault: F
 }
 
 /** The tests must be green before a red one says anything. */
-async function checkUntouched(tree: string, faults: readonly Fault[]): Promise<void> {
+async function checkUntouched(lane: Lane, faults: readonly Fault[]): Promise<void> {
   const tests = [...new Set(faults.flatMap((fault) => fault.tests))];
   const seeds = Math.max(0, ...faults.map((fault) => fault.seeds ?? 0));
-  const { killed, by } = await judge(tree, { tests, ...(seeds === 0 ? {} : { seeds }) });
+  const { killed, by } = await judge(lane, { file: '', tests, ...(seeds === 0 ? {} : { seeds }) });
   if (killed) throw new Error(`the tests fail without any mutation: ${by}`);
 }
 
@@ -163,26 +171,30 @@ async function main(): Promise<void> {
   const begun = performance.now();
   removeOld();
   const lanes = Number(values.lanes ?? Math.min(2, availableParallelism()));
-  const trees = Array.from({ length: Math.max(1, Math.min(lanes, faults.length)) }, (_, lane) => copyTree(lane));
-  if (values.types !== true && faults.length > 0) {
-    await checkUntouched(trees[0] ?? '', faults);
+  const copies = Array.from({ length: Math.max(1, Math.min(lanes, faults.length)) }, (_, n): Lane => ({
+    tree: copyTree(n),
+    vitest: undefined,
+  }));
+  const [first] = copies;
+  if (values.types !== true && first !== undefined && faults.length > 0) {
+    await checkUntouched(first, faults);
     console.log(`green without mutations (${since(begun)})`);
   }
   const line = [...faults];
   let killed = 0;
   const ask = values.types === true ? compiles : judge;
-  const work = async (tree: string): Promise<void> => {
+  const work = async (lane: Lane): Promise<void> => {
     for (let fault = line.shift(); fault !== undefined; fault = line.shift()) {
       const moment = performance.now();
-      const verdict = await tryFault(tree, fault, ask);
+      const verdict = await tryFault(lane, fault, ask);
       if (verdict.killed) killed += 1;
       const word = verdict.killed ? (values.types === true ? 'ok      ' : 'killed  ') : 'SURVIVED';
       console.log(`${word} ${since(moment).padStart(6)}  ${fault.file}: ${fault.name}\n                   by: ${verdict.by}`);
     }
   };
-  await Promise.all(trees.map(work));
+  await Promise.all(copies.map(work));
   console.log(`${killed} of ${faults.length} ${values.types === true ? 'are programs' : 'killed'} (${since(begun)})`);
-  if (killed < faults.length || faults.length === 0) process.exitCode = 1;
+  process.exit(killed < faults.length || faults.length === 0 ? 1 : 0);
 }
 
 process.on('exit', cleanUp);

@@ -8,6 +8,7 @@ const loopTests = [
   'test/unit/reconciler-memory.test.ts',
   'test/unit/reconciler-report.test.ts',
   'test/unit/reconciler-record.test.ts',
+  'test/unit/reconciler-doubt.test.ts',
   'test/unit/reconciler-drain.test.ts',
 ];
 
@@ -117,7 +118,11 @@ export const actTargets: readonly Target[] = [
       ['the record of an ended runner stays', 'await ledger.erase(runner.id);', ''],
       ['how a machine ended is not written down', '...(toNote ? [ledger.save(runner)] : [])', ''],
       ['how a machine ended is written anew at every try', 'known.ending ?? { reason', '{ reason'],
-      ['a job whose container died is never reported', 'if (taskId > 0) await report(hands, runner, credentials, taskId, ending);', ''],
+      [
+        'a job whose container died is never reported',
+        'if (taskId > 0) await report(hands, runner, credentials, taskId, ending);',
+        'if (taskId > 0) await Promise.resolve();',
+      ],
       ['a registration that is gone is reported for', 'if (!(await forge.registered(credentials.id))) return;', ''],
       [
         'a dead container is reported only when its pick-up was seen',

@@ -2,7 +2,7 @@
 
 import type { Target } from './mutation.ts';
 
-const planTests = ['test/unit/plan.test.ts', 'test/property/plan.property.test.ts'];
+const planTests = ['test/unit/plan.test.ts', 'test/unit/plan-more.test.ts', 'test/property/plan.property.test.ts'];
 const loopTests = ['test/unit/reconciler.test.ts', 'test/unit/reconciler-more.test.ts'];
 
 export const coreTargets: readonly Target[] = [

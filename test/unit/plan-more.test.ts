@@ -38,3 +38,9 @@ test('a registration on another forge than that of the record is swept, whatever
   });
   expect(plan(world, aPolicy(), 5_000).actions).toMatchObject([{ kind: 'sweep-registration', forge: 'other', registration: { id: 5 } }]);
 });
+
+test('two jobs and one slot: the second waits, although both are planned in one tick', () => {
+  const { actions, denials } = plan(aWorld({ jobs: new Map([['main', listed([aJob(1), aJob(2)])]]) }), aPolicy({ slots: 1 }), 0);
+  expect(actions).toMatchObject([{ kind: 'launch', runner: { slot: 0, job: { id: 1 } } }]);
+  expect(denials).toMatchObject([{ reason: 'no-slot', job: { id: 2 } }]);
+});
