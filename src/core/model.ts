@@ -185,6 +185,8 @@ export type World = {
   readonly runners: readonly Runner[];
   /** Ids with an action under way, taken before anything else was read. */
   readonly inFlight: ReadonlySet<RunnerId>;
+  /** Forges that have not answered for long enough to know who is at work: `idle` means nothing there. */
+  readonly fresh: ReadonlySet<ForgeName>;
   /** By jobKeyOf. */
   readonly backOffs: ReadonlyMap<string, BackOff>;
   readonly absences: ReadonlyMap<RunnerId, Absence>;

@@ -34,6 +34,15 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
   });
 }
 
+/** Machines with our mark that were given a job and have no record. */
+export function strayWorkersOf(world: World): ReadonlySet<string> {
+  if (world.machines.state !== 'known') return new Set();
+  const recorded = new Set(world.runners.map((runner) => runner.machine));
+  return new Set(
+    world.machines.value.filter(({ id, state }) => state === 'running' && !recorded.has(id) && isMachineId(id)).map(({ id }) => id),
+  );
+}
+
 /**
  * Machines with our mark that no record speaks of. One that was given a job may be at work although its record is lost (I9): it goes only
  * when every forge was asked and none says that it reports, or when an operator ends everything; the unit's own RuntimeMaxSec bounds it
@@ -51,10 +60,10 @@ function machineSweepsOf(world: World, policy: Policy, now: number): Action[] {
     .map(({ id }) => ({ kind: 'sweep-machine', id }));
 }
 
-/** True for ids that no forge lists as reporting; never true while a forge was not asked or did not answer (I2). */
+/** True for ids that no forge lists as reporting; never true while a forge was not asked, did not answer (I2) or has just come back. */
 function idleEverywhereOf(world: World): (id: string) => boolean {
   const readings = [...world.registrations.values()];
-  if (readings.length < world.jobs.size || readings.some(({ state }) => state !== 'known')) return () => false;
+  if (world.fresh.size > 0 || readings.length < world.jobs.size || readings.some(({ state }) => state !== 'known')) return () => false;
   const reporting = new Set(
     readings.flatMap((reading) =>
       reading.state === 'known' ? reading.value.filter(({ status }) => status === 'active').map(({ name }) => name) : [],
@@ -72,11 +81,13 @@ function registrationSweepsOf(world: World, policy: Policy, now: number): Action
   const machines =
     policy.mode === 'ending' && world.machines.state === 'known' ? new Set(world.machines.value.map(({ id }) => id)) : undefined;
   const gone = (name: string): boolean => machines?.has(name) === false;
+  const strays = strayWorkersOf(world);
   const actions: Action[] = [];
   for (const [forge, reading] of world.registrations) {
     if (reading.state !== 'known') continue;
     for (const registration of reading.value) {
-      const atWork = registration.status === 'active' && !gone(registration.name);
+      const mayReport = registration.status === 'active' || (world.fresh.has(forge) && strays.has(registration.name));
+      const atWork = mayReport && !gone(registration.name);
       if (!isOurRegistration(registration, policy) || atWork || world.inFlight.has(registration.name)) continue;
       const owner = byId.get(registration.name);
       if (owner !== undefined && owner.forge === forge && (owner.credentials === undefined || owner.credentials.id === registration.id))

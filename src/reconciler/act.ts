@@ -30,6 +30,8 @@ export type Hands = {
   readonly clock: Clock;
   readonly log: Log;
   readonly policy: () => Policy;
+  /** True while the forge has not answered for long enough to know who is at work. */
+  readonly fresh: (forge: ForgeName) => boolean;
 };
 
 type Of<K extends Action['kind']> = Extract<Action, { kind: K }>;
@@ -155,9 +157,11 @@ async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: 
  */
 async function ensureCredentials(hands: Hands, runner: Runner, resumed: boolean, signal: AbortSignal): Promise<Credentials> {
   const forge = forgeOf(hands, runner.forge);
-  if (runner.credentials !== undefined && (!resumed || (await forge.registered(runner.credentials.id, signal)))) {
-    hands.log.conceal(runner.credentials.token);
-    return runner.credentials;
+  const { credentials: stored, ...bare } = runner;
+  if (stored !== undefined) {
+    hands.log.conceal(stored.token);
+    if (!resumed || (await forge.registered(stored.id, signal))) return stored;
+    await hands.ledger.save(bare);
   }
   if (resumed) await unregisterByName(hands, runner);
   const credentials = await forge.register(runner.id, hands.policy().description, signal);
@@ -219,6 +223,8 @@ async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): P
   if (reason === 'unpicked' && runner.missedAt === undefined && (await taskOf(hands, runner)) !== undefined) return undefined;
   const registration = await forge.registration(runner.credentials.id);
   if (registration?.status === 'active') return undefined;
+  // A forge that has just come back calls workers idle; one that it does not know any more has nothing to do.
+  if (registration !== undefined && hands.fresh(runner.forge)) return undefined;
   return reason === 'job-gone' && registration === undefined ? 'cancelled' : reason;
 }
 

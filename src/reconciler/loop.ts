@@ -81,7 +81,15 @@ export function createLoop(options: ReconcilerOptions): Loop {
   const pollers = new Map<ForgeName, Poller>();
   const ledger = createLedger(options.store, options.records);
   for (const { credentials } of options.records) if (credentials !== undefined) log.conceal(credentials.token);
-  const hands: Hands = { forges, driver, ledger, clock, log, policy: () => policyOf(loop) };
+  const hands: Hands = {
+    forges,
+    driver,
+    ledger,
+    clock,
+    log,
+    policy: () => policyOf(loop),
+    fresh: (forge) => pollers.get(forge)?.fresh(clock.now()) ?? true,
+  };
   const queue = createQueue(options.maxActions ?? defaultMaxActions, {
     run: (action) => act(hands, action),
     done: (action) => concluded(loop, action),

@@ -10,7 +10,9 @@ import type { Forge } from '../forge/forge.ts';
 import type { Poller } from './poller.ts';
 
 /** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
-export type Memory = Pick<World, 'backOffs' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & { readonly runners: readonly Runner[] };
+export type Memory = Pick<World, 'fresh' | 'backOffs' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
+  readonly runners: readonly Runner[];
+};
 
 export type Sources = {
   readonly forges: ReadonlyMap<ForgeName, Forge>;
@@ -37,7 +39,7 @@ export async function observe(
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
   const [machinesRead, roomRead, jobsRead, registrationsRead] = await Promise.all([machines, room, jobs, registrations]);
-  const { runners, backOffs, settled, endings, retries, lastSlot } = memory();
+  const { runners, fresh, backOffs, settled, endings, retries, lastSlot } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
@@ -45,6 +47,7 @@ export async function observe(
     room: roomRead,
     runners,
     inFlight,
+    fresh,
     backOffs,
     settled,
     endings,

@@ -11,6 +11,8 @@ const busyForMs = 60_000;
 const costFactor = 20;
 const costCapMs = 60_000;
 const errorCapMs = 30_000;
+/** A runner at work reports every second. */
+const freshForMs = 5_000;
 /** The stock runner's own rule for codeberg.org: a shared server. */
 const sharedServers = new Map([['codeberg.org', 30_000]]);
 
@@ -32,6 +34,8 @@ export type Poller = {
   /** Ask at the next tick. */
   hurry(): void;
   status(): PollStatus;
+  /** True until the forge has answered every poll for a while: it calls runners idle that have not reported to it since it came back. */
+  fresh(now: number): boolean;
 };
 
 export type PollStatus = {
@@ -53,6 +57,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
   let polls = 0;
   let stirredAt = Number.NEGATIVE_INFINITY;
   let failures = 0;
+  let answersSince = Number.POSITIVE_INFINITY;
   let last: Reading<JobList> = { state: 'unknown', reason: 'not asked yet' };
   let status: PollStatus = {};
 
@@ -68,6 +73,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
     count: () => polls,
     last: () => last,
     status: () => status,
+    fresh: (now) => now - answersSince < freshForMs,
     hurry() {
       if (failures === 0) nextAt = 0;
     },
@@ -76,6 +82,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
       if (failures === 0 && last.state === 'known') nextAt = Math.min(nextAt, last.at + intervalAt(now));
     },
     succeeded(list, startedAt, now) {
+      answersSince = Math.min(answersSince, now);
       failures = 0;
       status = { lastGoodPollAt: now, lastPollMs: now - startedAt };
       last = { state: 'known', value: list, at: startedAt };
@@ -83,6 +90,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
       return last;
     },
     failed(error, now) {
+      answersSince = Number.POSITIVE_INFINITY;
       failures += 1;
       const since = status.error?.since ?? now;
       status = { ...status, error: { code: error.code, message: error.message, since } };

@@ -1,8 +1,8 @@
 // Promises one tick: observe, plan, and the actions begun, which go on after it. What it learned is said once, kept for the next tick, and
 // decides when to look again.
 
-import type { Action, World } from '../core/model.ts';
-import { plan } from '../core/plan.ts';
+import type { Action, ForgeName, World } from '../core/model.ts';
+import { plan, strayWorkersOf } from '../core/plan.ts';
 import { standstillOf } from '../core/room.ts';
 import { crash, policyOf, takeSettings, type Loop } from './loop.ts';
 import { absencesAfter, observe } from './observe.ts';
@@ -34,6 +34,8 @@ export async function tick(loop: Loop): Promise<void> {
   for (const action of actions) begin(loop, action, now);
   // Whoever ends everything needs no host that could run machines.
   if (maintenance && loop.mode !== 'ending') void audit(loop);
+  // What a forge that has just come back left in doubt is looked at again as soon as its word counts.
+  if (maintenance && world.fresh.size > 0 && strayWorkersOf(world).size > 0) loop.maintenance = true;
   loop.ticks += 1;
   loop.tickAt = hands.clock.now();
   loop.tickMs = loop.tickAt - begunAt;
@@ -46,10 +48,12 @@ export async function foresee(loop: Loop): Promise<Foresight> {
   return { world, actions: plan(world, policyOf(loop), loop.hands.clock.now()).actions };
 }
 
-function look({ sources, queue, hands, history, lastSlot, stop }: Loop, registrations: boolean): Promise<Omit<World, 'absences'>> {
+function look(loop: Loop, registrations: boolean): Promise<Omit<World, 'absences'>> {
+  const { sources, queue, hands, history, lastSlot, stop } = loop;
   const inFlight = queue.ids();
   const memory = () => ({
     runners: hands.ledger.all(),
+    fresh: freshOf(loop),
     backOffs: history.backOffs.all(),
     settled: history.settled,
     endings: history.endings,
@@ -57,6 +61,11 @@ function look({ sources, queue, hands, history, lastSlot, stop }: Loop, registra
     lastSlot,
   });
   return observe(sources, inFlight, memory, registrations, stop.signal);
+}
+
+function freshOf(loop: Loop): Set<ForgeName> {
+  const now = loop.options.clock.now();
+  return new Set([...loop.pollers].filter(([, poller]) => poller.fresh(now)).map(([name]) => name));
 }
 
 function noteHost(loop: Loop, world: World, now: number): void {

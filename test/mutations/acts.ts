@@ -64,8 +64,8 @@ export const actTargets: readonly Target[] = [
       ],
       [
         'credentials that were given back are handed out again',
-        'runner.credentials !== undefined && (!resumed || (await forge.registered(runner.credentials.id, signal)))',
-        'runner.credentials !== undefined',
+        'if (!resumed || (await forge.registered(stored.id, signal))) return stored;',
+        'return stored;',
       ],
       [
         'the time of a miss begins anew with every look',

@@ -26,7 +26,7 @@ export const stepTargets: readonly Target[] = [
     mutations: [
       ['an action is begun for an id that has one under way', '.filter((action) => !world.inFlight.has(action.id))', ''],
       ['a machine of any name without a record is removed', 'isMachineId(id) && !recorded', '!recorded'],
-      ['machines are swept although they have a record', '!recorded.has(id) && ', ''],
+      ['machines are swept although they have a record', 'isMachineId(id) && !recorded.has(id) && ', 'isMachineId(id) && '],
       ['a machine that lost its record is removed at work', "(state !== 'running' || idle(id)) && ", ''],
       [
         'a sweep of a machine that failed is tried at once',

@@ -95,6 +95,7 @@ export function aWorld(over: Partial<World> = {}): World {
     room: known({ path: '/state', bytes: 1024 ** 4 }),
     runners: [],
     inFlight: new Set(),
+    fresh: new Set(),
     backOffs: new Map(),
     absences: new Map(),
     settled: new Map(),

@@ -65,3 +65,22 @@ test('a registration that reported just now is not given back while the list doe
   expect(rig.forge.reports.size).toBe(1);
   expect([rig.forge.rows.length, rig.store.records.size]).toEqual([0, 0]);
 });
+
+test('I9 a forge that has just come back is not believed that a machine without a record is idle', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  const idle = rig.forge.rows;
+  rig.forge.pick(uuidOf(rig), job.handle);
+  const registrations = rig.forge.registrations.bind(rig.forge);
+  rig.store.records.clear();
+  rig.restart();
+  Object.assign(rig.forge, { registrations: () => Promise.resolve(idle) });
+  await rig.step();
+  await rig.step();
+  expect(statesOf(rig)).toEqual(['running']);
+  Object.assign(rig.forge, { registrations });
+  for (let second = 0; second < 10; second += 1) await rig.step();
+  expect(statesOf(rig)).toEqual(['running']);
+  expect(rig.forge.rows).toHaveLength(1);
+});

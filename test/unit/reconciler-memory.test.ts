@@ -125,7 +125,7 @@ describe('what was not read', () => {
     await rig.step();
     expect(rig.driver.machines.size).toBe(1);
     rig.reconciler.maintain();
-    await rig.step();
+    await rig.step(5_000);
     expect(rig.driver.machines.size).toBe(0);
   });
   test('a list is as old as the question, and its answer costs what it took', async () => {

@@ -68,7 +68,7 @@ describe('while a record lies aside', () => {
     await rig.step();
     rig.store.records.clear();
     rig.restart();
-    await steps(rig, 4);
+    await steps(rig, 9);
     expect(counts(rig)).toEqual([1, 1, 1]);
     expect(rig.driver.calls.filter(({ verb }) => verb === 'start')).toHaveLength(2);
   });
@@ -114,7 +114,7 @@ describe('a record that comes back', () => {
     rig.driver.heal('start');
     await steps(rig, 3);
     comesBack(rig, runner);
-    await steps(rig, 5);
+    await steps(rig, 9);
     expect(counts(rig)).toEqual([0, 0, 0]);
   });
   test('I8 to a host that was started anew is ended as lost, and its job is reported if nobody did', async () => {

@@ -193,6 +193,8 @@ describe('cancel', () => {
   });
   test('a job cancelled before pick-up frees its machine after two polls', async () => {
     const rig = createRig();
+    await rig.step();
+    await rig.step(5_000);
     const job = rig.forge.queue(1);
     await rig.step();
     rig.forge.end(job.handle);
