@@ -114,8 +114,8 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
           judge.broken.push(`slot ${spec.slot} was given to ${spec.id} while ${other.spec.id} held it`);
       }
       const odd = rules.oddity();
-      const fresh = { ready: false, asked: false, assignment: undefined, job: undefined, exit: undefined, waiters: [] };
-      const machine: SimMachine = { spec, owner, startedAt: now(), odd, ...fresh };
+      const state = { ready: false, asked: false, assignment: undefined, job: undefined, exit: undefined, waiters: [] };
+      const machine: SimMachine = { spec, owner, startedAt: now(), odd, ...state };
       machines.set(spec.id, machine);
       const count = [...machines.values()].filter((each) => each.owner === owner).length;
       if (owner !== '' && count > rules.maxConcurrent) judge.broken.push(`I4 ${count} machines at once, ${rules.maxConcurrent} allowed`);

@@ -11,14 +11,18 @@ export type Judge = {
   ended(job: SimJob | undefined, how: string): void;
   /** A failure was reported for this job: wrong while its machine works. */
   reportedFor(job: SimJob): void;
-  /** A registration is given back that had this job; `shown`: the last list that the controller saw. */
-  givenBack(job: SimJob | undefined, status: Registration['status'], shown: readonly Job[]): void;
+  /** A registration is given back that had this job; `shown`: the last lists that the controller saw. */
+  givenBack(job: SimJob | undefined, status: Registration['status'], shown: readonly (readonly Job[])[]): void;
   /** The server had to end a job that nobody worked on any more: its controller should have told it long before. */
   zombie(job: SimJob): void;
 };
 
 /** A runner that fetches between the last look at the forge and the stop cannot be told from one that waits; nor in its first second. */
 const unseenMs = 1_500;
+
+function shows(list: readonly Job[], { job }: SimJob): boolean {
+  return list.some(({ handle, state }) => handle === job.handle && state === 'running');
+}
 
 export function createJudge(now: () => number, jobClockMs: number): Judge {
   const wronglyStopped: string[] = [];
@@ -40,7 +44,7 @@ export function createJudge(now: () => number, jobClockMs: number): Judge {
     givenBack(job, status, shown) {
       if (job?.state !== 'running' || job.orphaned) return;
       if (job.worked) broken.push(`the registration of ${job.job.handle} was given back while its machine worked`);
-      else if (status === 'active' || shown.some(({ handle, state }) => handle === job.job.handle && state === 'running'))
+      else if (status === 'active' || (shown.length > 1 && shown.every((list) => shows(list, job))))
         broken.push(`the registration of ${job.job.handle} was given back and nobody told the forge that its machine is gone`);
       // The forge itself hid that the job runs: nobody could know what to report.
       else job.orphaned = true;

@@ -42,7 +42,12 @@ type Recorded = (what: string, id: string) => void;
 function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Forge {
   const { forge, judge, weather } = stage;
   const lists: (readonly Job[])[] = [];
-  let shown: readonly Job[] = [];
+  const shown: (readonly Job[])[] = [];
+  const seen = (list: readonly Job[]): readonly Job[] => {
+    shown.push(list);
+    if (shown.length > 2) shown.shift();
+    return list;
+  };
   const ask = <T>(verb: string, effect: () => T, maySlow = false): Promise<T> =>
     call({
       verb,
@@ -57,7 +62,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
     scope: { kind: 'instance' },
     instanceUrl: 'http://forge.test',
     check: () => ask('check', () => ({ major: 16, minor: 0, patch: 0, text: '16.0.0' })),
-    jobs: () => ask('jobs', () => (shown = distorted(stage, lists, forge.list())), true),
+    jobs: () => ask('jobs', () => seen(distorted(stage, lists, forge.list())), true),
     registrations: () => ask('registrations', () => [...forge.registrations.values()].map((each) => forge.seen(each)), true),
     registration: (id) =>
       ask(`registration ${id}`, () => {
