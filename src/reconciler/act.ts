@@ -151,10 +151,7 @@ async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: 
   return { credentials, startedMs: startedAt - begunAt, registeredMs: hands.clock.now() - startedAt };
 }
 
-/**
- * Lost tokens are never recovered: what an earlier try may have registered under this name is deleted, and a new one made. So it is with
- * credentials that an earlier process gave back without living to note it: their runner would wait for ever.
- */
+/** Lost tokens are never recovered, nor are those that an earlier process gave back without living to note it: a new registration is made. */
 async function ensureCredentials(hands: Hands, runner: Runner, resumed: boolean, signal: AbortSignal): Promise<Credentials> {
   const forge = forgeOf(hands, runner.forge);
   const { credentials: stored, ...bare } = runner;
@@ -277,8 +274,7 @@ async function release(hands: Hands, runner: Runner, ending: NonNullable<Runner[
   const taskId = runner.taskId ?? (await taskOf(hands, runner)) ?? 0;
   if (taskId > 0) await report(hands, runner, credentials, taskId, ending);
   else if ((await forge.registration(credentials.id))?.status === 'active') {
-    const sentence = `forge \`${runner.forge}\` lists no running job for ${runner.id}, which reported just now; it is asked again`;
-    throw new ControllerError('FORGE_UNREACHABLE', sentence);
+    throw new ControllerError('FORGE_UNREACHABLE', `\`${runner.forge}\` lists no running job for ${runner.id}, which reported just now`);
   }
   await forge.unregister(credentials.id);
 }
