@@ -62,7 +62,7 @@ test.each([
   ['/run/credentials/x.service', 'secrets of the host'],
   ['/etc/ssh', 'secrets of the host'],
   ['/etc', '/etc/credstore'],
-  ['/root/.ssh', 'secrets of the host'],
+  ['/root', 'secrets of the host'],
   ['/var/lib/private/app', 'secrets of the host'],
   ['/run/docker.sock', 'power over the host'],
   ['/var/run/docker.sock', 'power over the host'],
