@@ -36,19 +36,19 @@ test('a value beyond the bound becomes 0 wherever it stands, and every other one
   const cell = fc.oneof(
     { weight: 3, arbitrary: value },
     long.map((text) => ({ [hidden]: text as unknown })),
-    fc.array(long, { minLength: 1 }).map((list) => ({ [hidden]: list as unknown })),
+    fc.array(long, { minLength: 1, maxLength: 2 }).map((list) => ({ [hidden]: list as unknown })),
     long.map((text) => ({ [hidden]: { inner: [{ deep: text }] } as unknown })),
   );
   const isLong = (one: unknown): one is { readonly [hidden]: unknown } => typeof one === 'object' && one !== null && hidden in one;
   const mapped = (row: Readonly<Record<string, unknown>>, change: (one: { readonly [hidden]: unknown }) => unknown): unknown =>
     Object.fromEntries(Object.entries(row).map(([key, one]) => [key, isLong(one) ? change(one) : one]));
   fc.assert(
-    fc.property(fc.array(fc.dictionary(fc.string({ maxLength: 20 }), cell)), cuts, (rows, places) => {
+    fc.property(fc.array(fc.dictionary(fc.string({ maxLength: 20 }), cell, { maxKeys: 4 }), { maxLength: 4 }), cuts, (rows, places) => {
       const text = JSON.stringify(rows.map((row) => mapped(row, (one) => one[hidden])));
       const expected = JSON.stringify(rows.map((row) => mapped(row, () => 0)));
       expect(sieved(Buffer.from(text), places)).toBe(expected);
     }),
-    { numRuns: 1_000 },
+    { numRuns: 300 },
   );
 });
 
