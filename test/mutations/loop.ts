@@ -13,7 +13,7 @@ export const loopTargets: readonly Target[] = [
     mutations: [
       [
         'a host that could not be listed has no machines',
-        '    return unknown(error);\n  }\n}',
+        '    return unknown(error);\n  }\n}\n\nasync function readRoom',
         "    if (!isControllerError(error)) throw error;\n    return { state: 'known', value: [], at };\n  }\n}",
       ],
       [
@@ -100,12 +100,12 @@ export const loopTargets: readonly Target[] = [
       ['the last list of a forge that fails stays known', "last = { state: 'unknown', reason: `${error.code}: ${error.message}` };", ''],
       [
         'a shared server is asked as often as any',
-        'costFactor * (status.lastPollMs ?? 0), floorMs)',
-        'costFactor * (status.lastPollMs ?? 0))',
+        'costFactor * (status.lastPollMs ?? 0)), floorMs)',
+        'costFactor * (status.lastPollMs ?? 0)))',
       ],
       [
         'a slow server is asked as often as a quick one',
-        'Math.max(wanted, costFactor * (status.lastPollMs ?? 0), floorMs)',
+        'Math.max(wanted, Math.min(costCapMs, costFactor * (status.lastPollMs ?? 0)), floorMs)',
         'Math.max(wanted, floorMs)',
       ],
       ['failures of long ago slow down the next ones', 'failures = 0;\n      status', 'status'],
