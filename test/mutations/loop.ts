@@ -14,7 +14,7 @@ export const loopTargets: readonly Target[] = [
       [
         'a host that could not be listed has no machines',
         '    return unknown(error);\n  }\n}\n\nasync function readRoom',
-        "    if (!isControllerError(error)) throw error;\n    return { state: 'known', value: [], at };\n  }\n}",
+        "    if (!isControllerError(error)) throw error;\n    return { state: 'known', value: [], at };\n  }\n}\n\nasync function readRoom",
       ],
       [
         'a forge whose registrations could not be read has none',
