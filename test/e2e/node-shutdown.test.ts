@@ -64,7 +64,10 @@ async function timesGiven(jobs: readonly QueuedJob[]): Promise<readonly number[]
 describe('a host that goes down while jobs run', () => {
   test('powered off: the forge has both failures and logs before it is off, and the next boot leaves nothing', async () => {
     const jobs = await twoRunning();
+    // Slower than a network that is not waited for goes down.
+    await forgejo.control.addFault({ route: '* *RunnerService/Update*', fault: { kind: 'latency', ms: 700 } });
     await host.powerOff();
+    await forgejo.control.clearFaults();
     expect(await statusesOf(jobs)).toEqual(['failure', 'failure']);
     for (const { jobId } of jobs) expect(await forgejo.control.job(jobId)).toMatchObject({ logClosed: true });
     await host.boot();
