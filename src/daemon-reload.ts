@@ -19,7 +19,7 @@ export type LiveConfig = {
 
 export type LiveOptions = {
   readonly config: Config;
-  readonly parts: Pick<Parts, 'driver' | 'clock' | 'settingsOf'>;
+  readonly parts: Pick<Parts, 'clock' | 'settingsOf'> & { readonly driver: Pick<Parts['driver'], 'configure'> };
   readonly reconciler: Pick<Reconciler, 'configure' | 'maintain'>;
   readonly log: RootLog;
   readonly mask: (text: string) => string;
