@@ -15,7 +15,7 @@ import { aProfile } from '../support/build.ts';
 type Trace = ((line: string) => void) | undefined;
 
 /** One seed in so many kills the controller at every call. */
-const sweepEvery = 400;
+export const sweepEvery = 400;
 /** More ticks than this after the last fault are not "soon clean". */
 const calmTicks = 1_000;
 
@@ -23,7 +23,7 @@ export function simulate(seed: number, trace?: (line: string) => void): Promise<
   return seed % sweepEvery === 0 ? sweep(seed, trace) : runStorm(seed, trace);
 }
 
-type Scene = {
+export type Scene = {
   readonly seed: number;
   readonly controllers: number;
   readonly rough: boolean;
@@ -72,7 +72,7 @@ async function sweep(seed: number, trace: Trace): Promise<Verdict> {
   return mergedOf(seed, verdicts);
 }
 
-async function runScene(scene: Scene, trace: Trace): Promise<{ readonly verdict: Verdict; readonly calls: number }> {
+export async function runScene(scene: Scene, trace?: Trace): Promise<{ readonly verdict: Verdict; readonly calls: number }> {
   const { seed, lengthMs } = scene;
   const { stage, tally, calls } = createStage(scene, trace);
   const { schedule, chance, forge, weather } = stage;

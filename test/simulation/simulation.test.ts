@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { wrongsOf } from './figures.ts';
-import { simulate } from './simulate.ts';
+import { regressions } from './regressions.ts';
+import { runScene, simulate, sweepEvery } from './simulate.ts';
 
 const seeds = 250;
 
@@ -15,6 +16,14 @@ describe('simulated worlds', () => {
     }
     expect(wrongs).toEqual([]);
   }, 120_000);
+  test('I8 a controller that is killed at any single call of a short run loses nothing and leaves nothing', async () => {
+    const verdict = await simulate(sweepEvery);
+    expect(wrongsOf(verdict)).toEqual([]);
+    expect(verdict.crashes).toBeGreaterThan(100);
+  }, 60_000);
+  test.each(regressions)('never again: $showed', async ({ scene }) => {
+    expect(wrongsOf((await runScene(scene)).verdict)).toEqual([]);
+  });
   test('the same seed gives the same run', async () => {
     const runs: string[][] = [[], []];
     for (const lines of runs) await simulate(7, (line) => lines.push(line));
