@@ -101,7 +101,7 @@ export function driverContract(name: string, create: () => Promise<DriverWorld>)
       await start(first);
       await driver.assign(first, assignmentOf('exit-7'), soon());
       const machine = await seen(driver, first, 'exited');
-      expect(machine.exit).toEqual({ result: 'exit-code', code: 'exited', status: '7' });
+      expect(machine.exit).toMatchObject({ result: 'exit-code', code: 'exited', status: '7' });
       expect((await driver.list()).length).toBe(1);
       await driver.remove(first);
       expect(await driver.list()).toEqual([]);

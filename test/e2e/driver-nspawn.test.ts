@@ -40,19 +40,19 @@ async function ended(): Promise<Machine['exit']> {
 describe('how a machine ends is on record', () => {
   test('the exit code of the runner', async () => {
     await running('exit-3');
-    expect(await ended()).toEqual({ result: 'exit-code', code: 'exited', status: '3' });
+    expect(await ended()).toMatchObject({ result: 'exit-code', code: 'exited', status: '3' });
   });
 
   test('a SIGKILL to the whole unit', async () => {
     await running('wait');
     await onHost('systemctl', 'kill', '--signal=KILL', unit);
-    expect(await ended()).toEqual({ result: 'signal', code: 'killed', status: 'KILL' });
+    expect(await ended()).toMatchObject({ result: 'signal', code: 'killed', status: 'KILL' });
   });
 
   test('a SIGKILL to nspawn alone, and nothing of the machine lives on', async () => {
     await running('wait');
     await onHost('bash', '-c', `kill -KILL "$(systemctl show -P MainPID ${unit})"`);
-    expect(await ended()).toEqual({ result: 'signal', code: 'killed', status: 'KILL' });
+    expect(await ended()).toMatchObject({ result: 'signal', code: 'killed', status: 'KILL' });
     await expect.poll(async () => onHost('bash', '-c', 'pgrep -f [f]orgejo-runner/runner || true')).toBe('');
   });
 
@@ -65,14 +65,14 @@ describe('how a machine ends is on record', () => {
     await running('stubborn');
     const from = performance.now();
     await world.driver.stop(id, 2_000);
-    expect(await ended()).toEqual({ result: 'timeout', code: 'killed', status: 'KILL' });
+    expect(await ended()).toMatchObject({ result: 'timeout', code: 'killed', status: 'KILL' });
     expect(performance.now() - from).toBeGreaterThan(1_800);
   });
 
   test('a runner that obeys ends at once with its own code', async () => {
     await running('wait');
     await world.driver.stop(id, 2_000);
-    expect(await ended()).toEqual({ result: 'success', code: 'exited', status: '0' });
+    expect(await ended()).toMatchObject({ result: 'success', code: 'exited', status: '0' });
   });
 
   test('a machine whose unit is gone without a record is lost, and is not started again', async () => {
