@@ -71,4 +71,23 @@ describe('the documents', () => {
     expect(files.filter((path) => !existsSync(new URL(path, root)))).toEqual([]);
     expect(commands.filter((name) => !(name in scripts))).toEqual([]);
   });
+
+  test('docs/OPERATIONS.md speaks of every event, reason to wait, exit code and command of the program, and of no other', () => {
+    const text = read('docs/OPERATIONS.md');
+    const wordsOf = (path: string, type: RegExp) =>
+      [...(type.exec(read(path))?.[1] ?? '').matchAll(/'([a-z-]+)'/g)].map((hit) => hit[1] ?? '');
+    const rowsOf = (title: string) =>
+      (text.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? '')
+        .split('\n')
+        .filter((line) => line.startsWith('| `') || /^\| \d/.test(line));
+    const named = (title: string) =>
+      rowsOf(title).flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([a-z-]+)`/g)].map((hit) => hit[1] ?? ''));
+    expect(named('What the journal says').toSorted()).toEqual(wordsOf('src/log.ts', /export type Event =([^;]*);/).toSorted());
+    expect(named('A job waits').toSorted()).toEqual(wordsOf('src/core/model.ts', /readonly reason:\n((?: +\| '[a-z-]+'\n?)+);/).toSorted());
+    const commands = [...text.matchAll(/forgejo-runner-controller\.js (?:--\S+ )*([a-z-]+)/g)].map((hit) => hit[1] ?? '');
+    expect(commands.filter((name) => !new RegExp(`^  ${name} `, 'm').test(read('src/main.ts')))).toEqual([]);
+    const units = [...text.matchAll(/systemctl [a-z-]+ (?:--\S+ )*([a-z-]+)$/gm)].map((hit) => hit[1] ?? '');
+    expect(units.filter((name) => !existsSync(new URL(`docs/${name}.service`, root)))).toEqual([]);
+    expect(Math.min(named('What the journal says').length, named('A job waits').length, commands.length, units.length)).toBeGreaterThan(2);
+  });
 });
