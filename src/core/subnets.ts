@@ -48,9 +48,14 @@ export function subnetOf(pool: Pool, slot: number): Subnet {
   };
 }
 
-/** The uid range of a slot: 65536 ids from here. */
-export function uidBaseOf(slot: number): number {
-  return 0x70000000 + slot * 65536;
+/**
+ * The uid range of a slot: 65536 ids from here. It follows the subnet's address and not the slot's number, so that two controllers of one host,
+ * whose pools never overlap, give their jobs different uids, too (but for pools that lie a multiple of 4096 subnets apart).
+ */
+export function uidBaseOf(pool: Pool, slot: number): number {
+  const size = 2 ** (32 - pool.prefix);
+  const subnet = Math.ceil(addressToNumber(pool.first) / size) + slot;
+  return 0x70000000 + (subnet % uidRanges) * 65536;
 }
 
 /** The next free slot after `last`, round the pool; undefined when all are held. */

@@ -2,7 +2,6 @@
 // nothing here touches the host. What does not match a name exactly is foreign (I6).
 
 import { isMachineId } from '../core/naming.ts';
-import { uidBaseOf } from '../core/subnets.ts';
 import type { MachineExit, MachineId, Template } from '../core/model.ts';
 import { allowedCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
 import type { MachineSpec } from './driver.ts';
@@ -101,6 +100,8 @@ export type UnitInput = {
   readonly stateDir: string;
   readonly spec: MachineSpec;
   readonly rootPlan: RootPlan;
+  /** First of the 65536 host uids that the machine gets. */
+  readonly uidBase: number;
 };
 
 /** `systemd-run` arguments that start the machine. Nothing in them is secret. */
@@ -194,7 +195,7 @@ export function parseExitRecord(text: string): MachineExit | undefined {
   };
 }
 
-export function nspawnArgumentsOf({ stateDir, spec, rootPlan }: UnitInput): readonly string[] {
+export function nspawnArgumentsOf({ stateDir, spec, rootPlan, uidBase }: UnitInput): readonly string[] {
   const paths = pathsOf(stateDir, spec.id);
   return [
     '--quiet',
@@ -203,7 +204,7 @@ export function nspawnArgumentsOf({ stateDir, spec, rootPlan }: UnitInput): read
     '--settings=no',
     `--machine=${spec.id}`,
     `--directory=${paths.root}`,
-    `--private-users=${uidBaseOf(spec.slot)}:65536`,
+    `--private-users=${uidBase}:65536`,
     '--private-users-ownership=chown',
     '--console=pipe',
     '--kill-signal=SIGTERM',

@@ -6,6 +6,7 @@ import { statfs, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { isMachineId } from '../core/naming.ts';
 import type { MachineId, Profile, Room } from '../core/model.ts';
+import { uidBaseOf } from '../core/subnets.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
@@ -19,7 +20,7 @@ import { listMachines } from './listing.ts';
 import { launchUnit, prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
 import { applyRules, resolveEndpoints, uplinkMtu } from './network-host.ts';
-import type { DriverNetwork } from './network.ts';
+import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
@@ -144,10 +145,11 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
       profile: spec.profile.name,
     });
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
+    const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.
     const shared = fillShared(paths, spec, async (fifo) => prepareHost(link, fifo));
     await Promise.all([shared, makeRoot(spec, image, host.resolvers)]);
-    await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan }));
+    await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase }));
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
   }

@@ -74,15 +74,34 @@ async function readRoom({ driver, clock }: Sources): Promise<Reading<Room>> {
   }
 }
 
-async function readJobs({ pollers, clock }: Sources, forge: Forge, signal: AbortSignal): Promise<Reading<JobList>> {
+/**
+ * A tick waits this long for a forge, then goes on with what that forge said last: a slow one must not hold up the clocks of all the others.
+ * The next tick waits for the same answer again, so a late one is seen when it comes.
+ */
+const patienceMs = 1_000;
+
+async function readJobs(sources: Sources, forge: Forge, signal: AbortSignal): Promise<Reading<JobList>> {
+  const { pollers, clock } = sources;
   const poller = pollers.get(forge.name);
   if (poller === undefined) throw new Error(`no poller for forge ${forge.name}`);
-  if (!poller.due(clock.now())) return poller.last();
-  const poll = poller.begin();
+  if (poller.underWay === undefined) {
+    if (!poller.due(clock.now())) return poller.last();
+    poller.underWay = poll(sources, poller, forge, signal);
+  }
+  const patience = new AbortController();
+  const answer = await Promise.race([poller.underWay, clock.sleep(patienceMs, patience.signal)]);
+  patience.abort();
+  if (answer === undefined) return poller.last();
+  poller.underWay = undefined;
+  return answer;
+}
+
+async function poll({ clock }: Sources, poller: Poller, forge: Forge, signal: AbortSignal): Promise<Reading<JobList>> {
+  const number = poller.begin();
   const at = clock.now();
   try {
     const jobs = await forge.jobs(signal);
-    return poller.succeeded({ jobs, poll }, at, clock.now());
+    return poller.succeeded({ jobs, poll: number }, at, clock.now());
   } catch (error) {
     if (!isControllerError(error)) throw error;
     return poller.failed(error, clock.now());

@@ -21,6 +21,8 @@ export type Poller = {
   due(now: number): boolean;
   /** Epoch ms of the next poll. */
   nextAt(): number;
+  /** The poll under way, or one whose answer nobody has taken yet. */
+  underWay: Promise<Reading<JobList>> | undefined;
   /** Numbers a poll that begins now. */
   begin(): number;
   /** The number of the last poll that began. */
@@ -67,6 +69,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
   };
 
   return {
+    underWay: undefined,
     due: (now) => now >= nextAt,
     nextAt: () => nextAt,
     begin: () => (polls = number()),

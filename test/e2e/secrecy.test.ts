@@ -4,6 +4,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { uidBaseOf } from '../../src/core/subnets.ts';
 import { findingsOf, hold, openScene, processesNaming, recordOf, runnerOf, type Scene } from '../support/service-scene.ts';
 import { serviceAddress, sh, type Service } from '../support/service.ts';
@@ -121,7 +122,10 @@ describe('who a job is', () => {
         const line = await readFile(`/proc/${id}/cmdline`, 'latin1').catch(() => '');
         if (line.startsWith(`${mark}\0`)) uids.add(Number(/^Uid:\s+(\d+)/m.exec(await readFile(`/proc/${id}/status`, 'utf8'))?.[1]));
       }
-      expect([...uids]).toEqual([uidBaseOf(runnerOf(status, jobs[index] ?? { jobId: 0 })?.slot ?? -1)]);
+      const { network } = parse(await readFile(service.arguments[1] ?? '', 'utf8')) as { network: { pool: string } };
+      const [first = '', last = ''] = network.pool.split('-');
+      const slot = runnerOf(status, jobs[index] ?? { jobId: 0 })?.slot ?? -1;
+      expect([...uids]).toEqual([uidBaseOf({ first, last, prefix: 24 }, slot)]);
     }
     await scene.open();
     for (const job of jobs) expect(await scene.done(service, job)).toMatchObject({ status: 'success' });

@@ -144,7 +144,7 @@ export const adapterTargets: readonly Target[] = [
       ['a stop has no end', "['TimeoutStopSec', `${spec.profile.timeouts.stopMs}ms`]", "['TimeoutStopSec', 'infinity']"],
       ['only the first process of a machine is killed', "['KillMode', 'mixed']", "['KillMode', 'process']"],
       ['one step that takes too much memory takes the runner with it', "['OOMPolicy', 'continue']", "['OOMPolicy', 'stop']"],
-      ['all machines share one uid range', 'uidBaseOf(spec.slot)', 'uidBaseOf(0)'],
+      ['all machines share one uid range', '--private-users=${uidBase}:65536', '--private-users=1879048192:65536'],
       ['every bind is writable', "`--bind${bind.writable ? '' : '-ro'}=", '`--bind='],
       ['a colon in a path is split at', ".replaceAll('\\\\', '\\\\\\\\').replaceAll(':', '\\\\:')", ".replaceAll('\\\\', '\\\\\\\\')"],
       ['a dollar in the environment is expanded by PID 1', ".map((argument) => argument.replaceAll('$', '$$$$'))", ''],

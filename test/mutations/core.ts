@@ -59,7 +59,7 @@ export const coreTargets: readonly Target[] = [
       ['a pool that begins inside a subnet counts it as its own', 'const first = Math.ceil(', 'const first = Math.floor('],
       ['slot 0 of a pool that begins inside a subnet lies outside of the pool', 'const base = Math.ceil(', 'const base = Math.floor('],
       ['the slot that was given last is never free again', 'step <= slots', 'step < slots'],
-      ['uid ranges of neighbours overlap by one', 'slot * 65536', 'slot * 65535'],
+      ['uid ranges of neighbours overlap by one', 'uidRanges) * 65536', 'uidRanges) * 65535'],
       ['there are more slots than uid ranges', 'Math.min(last - first, uidRanges)', 'last - first'],
       ['a /24 gets the addresses of a small subnet', 'pool.prefix <= 24 ? 10 : 1', 'pool.prefix < 24 ? 10 : 1'],
       ['256 counts as part of an address', 'part > 255', 'part > 256'],

@@ -23,9 +23,14 @@ export const loopTargets: readonly Target[] = [
       ],
       ['a forge is asked at every tick, due or not', 'if (!poller.due(clock.now())) return poller.last();', ''],
       [
+        'a slow forge holds up every tick',
+        'const answer = await Promise.race([poller.underWay, clock.sleep(patienceMs, patience.signal)]);',
+        'const answer = await poller.underWay;',
+      ],
+      [
         'a list is dated by its arrival instead of by the asking',
-        'poller.succeeded({ jobs, poll }, at, clock.now())',
-        'poller.succeeded({ jobs, poll }, clock.now(), clock.now())',
+        'poller.succeeded({ jobs, poll: number }, at, clock.now())',
+        'poller.succeeded({ jobs, poll: number }, clock.now(), clock.now())',
       ],
       [
         'an absence is counted once per tick instead of once per poll',

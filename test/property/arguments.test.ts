@@ -44,7 +44,13 @@ function inputOf(config: Config): UnitInput {
   if (profile === undefined) throw new Error('no profile');
   const { template } = profile;
   const rootPlan = { template, shared: ['/usr'], overlaid: template.kind === 'directory' ? ['usr', 'etc'] : [] };
-  return { controllerId: 'ci-1', stateDir: config.stateDir, spec: { id, slot: 0, profile, runtimeMaxMs: 1_000 }, rootPlan };
+  return {
+    controllerId: 'ci-1',
+    stateDir: config.stateDir,
+    spec: { id, slot: 0, profile, runtimeMaxMs: 1_000 },
+    rootPlan,
+    uidBase: 0x70000000,
+  };
 }
 
 /** As nspawn reads a bind: fields between colons, a backslash before a character takes its meaning. */

@@ -37,6 +37,7 @@ function inputOf(change: Partial<Profile> = {}): UnitInput {
     stateDir: '/var/lib/frc',
     spec: { id, slot: 3, profile: { ...profile, ...change }, runtimeMaxMs: 7_300_000 },
     rootPlan: { template: { kind: 'host' }, shared: ['/usr', '/etc/alternatives'], overlaid: [] },
+    uidBase: 0x70030000,
   };
 }
 
@@ -131,7 +132,7 @@ describe('unit properties', () => {
 describe('the nspawn command line', () => {
   test('has the uid range of the slot, its own name and root, and ends in the init script', () => {
     const argv = nspawnArgumentsOf(inputOf());
-    expect(argv).toEqual(expect.arrayContaining([`--machine=${id}`, `--private-users=${0x70000000 + 3 * 65536}:65536`]));
+    expect(argv).toEqual(expect.arrayContaining([`--machine=${id}`, `--private-users=${0x70030000}:65536`]));
     expect(argv).toContain(`--directory=${pathsOf('/var/lib/frc', id).root}`);
     expect(argv.slice(-3)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/init']);
     expect(argv).toContain('--bind-ro=/usr:/usr:idmap');

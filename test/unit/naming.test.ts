@@ -129,10 +129,14 @@ describe('slots', () => {
     expect(addressToNumber('10.0.1.255')).toBe(0x0a0001ff);
     for (const odd of ['10.0.0.256', '10.0.0', '10.0.0.0.0', '10.0.0.-1', '10.0.0.1.5', 'a.b.c.d']) expect(addressToNumber(odd)).toBeNaN();
   });
-  test('no two slots share a uid range, and there are never more slots than ranges', () => {
-    expect(uidBaseOf(1) - uidBaseOf(0)).toBe(65536);
-    expect(slotCountOf({ first: '10.0.0.0', last: '10.255.255.255', prefix: 30 })).toBe(4096);
-    expect(uidBaseOf(4095) + 65535).toBeLessThanOrEqual(0x7fffffff);
+  test('no two slots share a uid range, nor do those of two pools side by side, and there are never more slots than ranges', () => {
+    const huge = { first: '10.0.0.0', last: '10.255.255.255', prefix: 30 };
+    expect(slotCountOf(huge)).toBe(4096);
+    const bases = new Set(Array.from({ length: 4096 }, (_, slot) => uidBaseOf(huge, slot)));
+    expect([bases.size, Math.min(...bases), Math.max(...bases)]).toEqual([4096, 0x70000000, 0x7fffffff - 65535]);
+    const [ours, theirs] = ['100', '150'].map((third) => ({ first: `192.168.${third}.0`, last: `192.168.${third}.255`, prefix: 24 }));
+    if (ours === undefined || theirs === undefined) throw new Error('two pools');
+    expect(uidBaseOf(theirs, 0) - uidBaseOf(ours, 0)).toBe(50 * 65536);
   });
   test('the next slot is the one that rested longest, and none when all are held', () => {
     expect(nextSlot(new Set(), 3, -1)).toBe(0);

@@ -377,6 +377,57 @@ describe('after a failure', () => {
   });
 });
 
+describe('a forge whose answer does not come', () => {
+  test('holds up neither the clocks nor the ends of machines, and its late answer is looked at when it is there', async () => {
+    const rig = createRig();
+    await busy(rig);
+    const gate = Promise.withResolvers<void>();
+    const list = rig.forge.jobs.bind(rig.forge);
+    Object.assign(rig.forge, { jobs: () => gate.promise.then(() => list()) });
+    const late = async (): Promise<void> => {
+      rig.clock.advance(1_000);
+      const tick = rig.reconciler.tick();
+      await flushed();
+      rig.clock.advance(1_000);
+      await tick;
+      await rig.reconciler.settled();
+    };
+    await late();
+    rig.driver.end(only(rig.driver.machines.keys()));
+    await late();
+    expect([rig.driver.machines.size, rig.store.records.size]).toEqual([0, 0]);
+    const before = asked(rig, 'jobs');
+    rig.forge.queue(2);
+    gate.resolve();
+    await flushed();
+    await rig.step(1);
+    expect(asked(rig, 'jobs')).toBe(before + 1);
+    expect(only(rig.store.records.values()).job.id).toBe(2);
+  });
+  test('is looked at the moment it comes at last', async () => {
+    const rig = createRig();
+    const gate = Promise.withResolvers<void>();
+    const list = rig.forge.jobs.bind(rig.forge);
+    Object.assign(rig.forge, { jobs: () => gate.promise.then(() => list()) });
+    rig.forge.queue(1);
+    const ending = new AbortController();
+    const run = rig.reconciler.run(ending.signal);
+    for (let second = 0; second < 3; second += 1) {
+      await flushed();
+      rig.clock.advance(1_000);
+    }
+    await flushed();
+    gate.resolve();
+    for (let turn = 0; turn < 20 && rig.store.records.size === 0; turn += 1) {
+      rig.clock.advance(10); // far less than to the next look
+      await flushed();
+    }
+    expect(rig.store.records.size).toBe(1);
+    ending.abort();
+    await run;
+  });
+});
+
 describe('waking', () => {
   test('the end of a machine is looked at before the next poll is due', async () => {
     const rig = createRig();
