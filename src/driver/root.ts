@@ -141,7 +141,10 @@ export async function resolversOf(network: DriverNetwork): Promise<readonly stri
 /** The runner's own clock only has to be later than the reconciler's, which alone says in Forgejo and /status that a job was too long. */
 const runnerClockMarginMs = 30_000;
 
-/** The runner's configuration. Bounded retries: a registration that is gone must not hold the machine for 51 s (runner-cli.md). */
+/**
+ * The runner's configuration. A result is offered for more than a minute, so that none is lost to a forge that restarts just then. A runner whose
+ * registration is gone offers it as long, to nobody: the reconciler sees that its job is gone and stops the machine.
+ */
 export function runnerConfigOf(jobMs: number): string {
   return [
     'log:',
@@ -149,7 +152,8 @@ export function runnerConfigOf(jobMs: number): string {
     'runner:',
     `  timeout: ${Math.ceil((jobMs + runnerClockMarginMs) / 1000)}s`,
     '  report_retry:',
-    '    max_retries: 6',
+    '    max_retries: 14',
+    '    max_delay: 10s',
     'cache:',
     '  enabled: false',
     '',

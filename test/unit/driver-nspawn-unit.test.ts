@@ -208,9 +208,11 @@ describe('the assignment', () => {
   });
 });
 
-test("the runner's configuration has no cache listener and gives up on a dead registration in seconds", () => {
+test("the runner's configuration has no cache listener, and offers a job's result for longer than a forge takes to restart", () => {
   const text = runnerConfigOf(7_200_000);
   expect(text).toMatch(/cache:\n {2}enabled: false/);
-  expect(text).toMatch(/max_retries: 6/);
+  const [, retries = '', capSeconds = ''] = /max_retries: (\d+)\n {4}max_delay: (\d+)s/.exec(text) ?? [];
+  const delaysMs = Array.from({ length: Number(retries) - 1 }, (_, tried) => Math.min(Number(capSeconds) * 1000, 100 * 2 ** tried));
+  expect(delaysMs.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(60_000);
   expect(text).toMatch(/timeout: 7230s/);
 });
