@@ -70,6 +70,8 @@ export type ServiceOptions = {
     readonly instanceUrl?: string;
     readonly token: string;
     readonly scope?: Readonly<Record<string, unknown>>;
+    /** Start without a token, too. */
+    readonly allowPending?: boolean;
   };
   /** More of the YAML file; `profiles` without runner and binds get the stand-in's. */
   readonly config?: Readonly<Record<string, unknown>> & { readonly profiles?: readonly Readonly<Record<string, unknown>>[] };
@@ -77,6 +79,8 @@ export type ServiceOptions = {
   readonly runner?: string;
   /** Start it by these variables alone, without a file; {TOKEN_FILE}, {STATE_DIR}, {PORT} and {ID} stand for its own. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** More properties of the unit, such as Restart=on-failure. */
+  readonly unitProperties?: readonly string[];
   /** How many registrations of the controller the forge has. */
   readonly registrations: (controllerId: string) => Promise<number>;
   /** More of the unit, e.g. `Restart=on-failure`. */
@@ -154,6 +158,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       ...(options.properties ?? []).flatMap((property) => ['-p', property]),
       '-p',
       `ExecStopPost=/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
+      ...(options.unitProperties ?? []).flatMap((property) => ['-p', property]),
       ...settingsOf(options.environment, places),
       process.execPath,
       '--max-semi-space-size=1',
@@ -167,8 +172,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   }
 
   async function failIfDead(): Promise<void> {
-    const state = await sh('systemctl', 'is-active', unit).catch(() => 'inactive');
-    if (state === 'active' || state === 'activating') return;
+    const state = await sh('systemctl', 'show', '--property=ActiveState', '--value', unit).catch(() => 'unknown');
+    // On its way down it may be on its way up again; and systemd itself may not answer for a moment.
+    if (['active', 'activating', 'deactivating', 'unknown'].includes(state)) return;
     throw new Error(`the service does not run (${state}): ${await journal(unit)}`);
   }
 
@@ -277,14 +283,20 @@ async function configOf(
   const standIn = runner === undefined ? await installRunner() : { runner, bind: undefined };
   const { profiles = [{ name: 'default', labels: ['debian'] }], ...rest } = config;
   const block = 100 + (slice % 10) * 10;
-  const { token: _, scope = { instance: true }, instanceUrl = forge.url.replace('127.0.0.1', serviceAddress), url } = forge;
+  const {
+    token: _,
+    scope = { instance: true },
+    allowPending = false,
+    instanceUrl = forge.url.replace('127.0.0.1', serviceAddress),
+    url,
+  } = forge;
   return {
     controllerId,
     stateDir,
     http: { port },
     network: { pool: `192.168.${block}.0-192.168.${block + 9}.255`, allow: [`${serviceAddress}/32`] },
     ...rest,
-    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile }],
+    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile, allowPending }],
     profiles: profiles.map((profile) => ({
       runner: standIn.runner,
       ...(standIn.bind === undefined ? {} : { binds: [standIn.bind] }),
