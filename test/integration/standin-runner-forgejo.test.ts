@@ -3,8 +3,10 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 
+import { runnerConfigOf } from '../../src/driver/root.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
 import { type ForgejoStandIn, startForgejo } from '../support/forgejo/forgejo.ts';
 import { quickConfig, type RunnerProcess, startRunner, until } from '../support/runner/runner-process.ts';
 
@@ -126,3 +128,25 @@ test('the daemon takes job after job with one lasting registration, and notices 
   runner.kill('SIGTERM');
   expect(await runner.end).toMatchObject({ code: 0 });
 });
+
+test("with the controller's configuration a job's result outlives a forge that restarts when the job ends", async () => {
+  const [queued] = await forgejo.control.queueJobs({ repository, labels: ['debian'], script: 'sleep 0.5', count: 1 });
+  if (queued === undefined) throw new Error('a job was expected');
+  const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(forgejo.url).port) }, () => 1);
+  onTestFinished(() => proxy.close());
+  const credentials = await register(true);
+  const config = runnerConfigOf(60_000);
+  const runner = await startRunner({
+    url: `http://127.0.0.1:${proxy.port}`,
+    ...credentials,
+    words: ['--handle', queued.handle, '--wait'],
+    config,
+  });
+  await runner.says('successfully fetched one task');
+  await proxy.down();
+  // Six tries are over after three seconds, and few forges are back by then.
+  await until('a seventh try', () => runner.stderr().split('will be retried').length > 7);
+  await proxy.up();
+  await runner.end;
+  expect(await forgejo.control.job(queued.jobId)).toMatchObject({ status: 'success', logClosed: true });
+}, 60_000);
