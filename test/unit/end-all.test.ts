@@ -75,6 +75,14 @@ describe('end-all', () => {
     expect([rig.driver.machines.size, rig.store.records.size, (await rig.forge.registrations()).length]).toEqual([0, 0, 0]);
   });
 
+  test('waits for the last registration, too: one that could not be deleted at once is deleted at the next try', async () => {
+    const rig = createRig();
+    await rig.forge.register('j0000008abc', 'forgejo-runner-controller test@host');
+    rig.forge.fail('unregister', 2);
+    expect((await endAll(rig, true)).clean).toBe(true);
+    expect(await rig.forge.registrations()).toEqual([]);
+  });
+
   test('I1 says what it could not end and why, and keeps the record of it', async () => {
     const rig = await busyRig();
     rig.forge.fail('unregister', Number.POSITIVE_INFINITY);

@@ -82,6 +82,21 @@ describe('configure', () => {
     expect(rig.driver.machines.size).toBe(2);
   });
 
+  test('a job that was given back before its forge left is started when the forge is back: new lists are newer than old ones', async () => {
+    const rig = createRig();
+    rig.forge.queue(1);
+    for (let second = 0; second < 12; second += 1) await rig.step();
+    const [machine = ''] = rig.driver.machines.keys();
+    rig.driver.end(machine, { result: 'exit-code' });
+    await rig.step();
+    expect(rig.reconciler.snapshot()).toMatchObject({ runners: [], ended: [{ reason: 'machine-failed' }] });
+    rig.reconciler.configure(settingsOf(rig, {}, [createFakeForge('other')]));
+    await rig.step();
+    rig.reconciler.configure(settingsOf(rig));
+    await rig.step();
+    expect(rig.driver.machines.size).toBe(1);
+  });
+
   test('what an unchanged forge said last is kept', async () => {
     const rig = createRig();
     await rig.step();
