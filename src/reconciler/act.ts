@@ -176,7 +176,7 @@ async function unregisterByName(hands: Hands, runner: Runner): Promise<void> {
 }
 
 /** The forge says that the job runs: it is ours if our registration reports, and somebody else's if it sits idle for the whole clock. */
-async function confirm(hands: Hands, { id, taskId }: Of<'confirm'>): Promise<void> {
+async function confirm(hands: Hands, { id, taskId }: Pick<Of<'confirm'>, 'id' | 'taskId'>): Promise<void> {
   const runner = hands.ledger.get(id);
   if (runner?.credentials === undefined) return;
   const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
@@ -186,9 +186,8 @@ async function confirm(hands: Hands, { id, taskId }: Of<'confirm'>): Promise<voi
     hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt });
     return;
   }
-  const { pickMs } = profileOf(runner, hands.policy()).timeouts;
-  if (runner.missedAt === undefined && registration?.status === 'idle' && now - (runner.assignedAt ?? runner.createdAt) > pickMs)
-    await hands.ledger.save({ ...runner, missedAt: now });
+  const overdue = now - (runner.assignedAt ?? runner.createdAt) > profileOf(runner, hands.policy()).timeouts.pickMs;
+  if (runner.missedAt === undefined && registration?.status === 'idle' && overdue) await hands.ledger.save({ ...runner, missedAt: now });
 }
 
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
@@ -197,9 +196,8 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   // Looked at again each time: a stop that was not delivered may find that the job was handed out meanwhile.
   const reason = await reasonToStop(hands, runner, action.reason);
   if (reason === undefined) {
-    const { stop: takenBack, ...working } = runner;
-    if (takenBack !== undefined) await hands.ledger.save(working);
-    return;
+    const { stop: takenBack, ...working } = hands.ledger.get(runner.id) ?? runner;
+    return takenBack === undefined ? undefined : hands.ledger.save(working);
   }
   if (runner.stop === undefined) {
     await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });
@@ -210,14 +208,18 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
 
 /**
  * Undefined when the machine may be at work: the list may be behind, the repository may have moved out of sight, the job may have been handed
- * out this moment. A runner that reports is at work, and one whose job has just begun to run may be. Forgejo deletes the registration of a
- * job that it ends, and that is how a cancel is known.
+ * out this moment: that is noted at once, for the next poll may be a minute away. A runner that reports is at work, and one whose job has
+ * just begun to run may be. Forgejo deletes the registration of a job that it ends, and that is how a cancel is known.
  */
 async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): Promise<StopReason | undefined> {
   const doubtful = reason === 'job-gone' || reason === 'unpicked';
   if (!doubtful || runner.credentials === undefined) return reason;
   const forge = forgeOf(hands, runner.forge);
-  if (reason === 'unpicked' && runner.missedAt === undefined && (await taskOf(hands, runner)) !== undefined) return undefined;
+  const taskId = reason === 'unpicked' && runner.missedAt === undefined ? await taskOf(hands, runner) : undefined;
+  if (taskId !== undefined) {
+    await confirm(hands, { id: runner.id, taskId });
+    return undefined;
+  }
   const registration = await forge.registration(runner.credentials.id);
   if (registration?.status === 'active') return undefined;
   // A forge that has just come back calls workers idle; one that it does not know any more has nothing to do.
@@ -228,8 +230,7 @@ async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): P
 /** The task of the runner's job if it runs now, be it ours or another runner's; 0 when the forge does not say which. */
 async function taskOf(hands: Hands, runner: Runner): Promise<number | undefined> {
   const key = keyOf(runner);
-  const job = (await forgeOf(hands, runner.forge).jobs()).find((each) => jobKeyOf(each) === key && each.state === 'running');
-  return job?.taskId;
+  return (await forgeOf(hands, runner.forge).jobs()).find((each) => jobKeyOf(each) === key && each.state === 'running')?.taskId;
 }
 
 /**

@@ -59,8 +59,8 @@ export const actTargets: readonly Target[] = [
       ],
       [
         'a stop that was not delivered stands although the job was handed out',
-        'if (takenBack !== undefined) await hands.ledger.save(working);',
-        '',
+        'takenBack === undefined ? undefined : hands.ledger.save(working)',
+        'undefined',
       ],
       [
         'credentials that were given back are handed out again',
@@ -86,8 +86,8 @@ export const actTargets: readonly Target[] = [
       ['a job that seems gone is ended without asking its registration', "if (registration?.status === 'active') return undefined;", ''],
       [
         'a job that was handed out this moment is ended as un-picked',
-        "if (reason === 'unpicked' && runner.missedAt === undefined && (await taskOf(hands, runner)) !== undefined) return undefined;",
-        '',
+        "reason === 'unpicked' && runner.missedAt === undefined ? await taskOf(hands, runner) : undefined",
+        'Number.NaN > 0 ? 0 : undefined',
       ],
       [
         'a registration that is gone is no cancel',

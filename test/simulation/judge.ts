@@ -44,7 +44,7 @@ export function createJudge(now: () => number, jobClockMs: number): Judge {
     givenBack(job, status, shown) {
       if (job?.state !== 'running' || job.orphaned) return;
       if (job.worked) broken.push(`the registration of ${job.job.handle} was given back while its machine worked`);
-      else if (status === 'active' || (shown.length > 1 && shown.every((list) => shows(list, job))))
+      else if (status === 'active' || (shown.length > 3 && shown.every((list) => shows(list, job))))
         broken.push(`the registration of ${job.job.handle} was given back and nobody told the forge that its machine is gone`);
       // The forge itself hid that the job runs: nobody could know what to report.
       else job.orphaned = true;

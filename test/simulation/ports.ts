@@ -45,7 +45,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
   const shown: (readonly Job[])[] = [];
   const seen = (list: readonly Job[]): readonly Job[] => {
     shown.push(list);
-    if (shown.length > 2) shown.shift();
+    if (shown.length > 4) shown.shift();
     return list;
   };
   const ask = <T>(verb: string, effect: () => T, maySlow = false): Promise<T> =>
