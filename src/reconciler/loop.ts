@@ -187,6 +187,7 @@ function concluded(loop: Loop, action: Action): void {
 
 function failed(loop: Loop, action: Action, error: unknown): void {
   if (!isControllerError(error)) return crash(loop, error);
+  if ('runner' in action && error.code.startsWith('FORGE_')) loop.pollers.get(action.runner.forge)?.doubt();
   const now = loop.options.clock.now();
   const { attempts, at } = loop.history.failed(action, error, now);
   const facts = 'runner' in action ? factsOf(action.runner) : { runner: action.id };

@@ -38,6 +38,8 @@ export type Poller = {
   status(): PollStatus;
   /** True until the forge has answered every poll for a while: it calls runners idle that have not reported to it since it came back. */
   fresh(now: number): boolean;
+  /** A call of another kind went wrong: fresh until polls have been answered for a while again. */
+  doubt(): void;
 };
 
 export type PollStatus = {
@@ -77,6 +79,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
     last: () => last,
     status: () => status,
     fresh: (now) => now - answersSince < freshForMs,
+    doubt: () => void (answersSince = Number.POSITIVE_INFINITY),
     hurry() {
       if (failures === 0) nextAt = 0;
     },
