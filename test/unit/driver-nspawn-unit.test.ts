@@ -132,7 +132,7 @@ describe('unit properties', () => {
 describe('the nspawn command line', () => {
   test('has the uid range of the slot, its own name and root, and ends in the init script', () => {
     const argv = nspawnArgumentsOf(inputOf());
-    expect(argv).toEqual(expect.arrayContaining([`--machine=${id}`, `--private-users=${0x70030000}:65536`]));
+    expect(argv).toEqual(expect.arrayContaining([`--machine=${id}`, `--private-users=1879244800:65536`]));
     expect(argv).toContain(`--directory=${pathsOf('/var/lib/frc', id).root}`);
     expect(argv.slice(-3)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/init']);
     expect(argv).toContain('--bind-ro=/usr:/usr:idmap');
