@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { hostTime, type Clock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { Mode } from './core/model.ts';
-import { descriptionOf } from './core/naming.ts';
+import { descriptionOf, inItsPlace, placeOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { bootIdOf, openTimeLine } from './daemon-clock.ts';
 import { createNspawnDriver, type NspawnDriver } from './driver/nspawn.ts';
@@ -68,6 +68,7 @@ async function partsOf(config: Config, store: FileStore, description: string, lo
     return forge;
   }
 
+  const places = new Map(config.forges.map(({ name, url, scope }) => [name, placeOf(url, scope)]));
   const settingsOf = (wanted: Config): Settings => ({
     forges: wanted.forges.map((entry) => ({ forge: forgeOf(entry), url: entry.url, pollIntervalMs: entry.pollIntervalMs })),
     policy: policyOf(wanted, description),
@@ -82,7 +83,7 @@ async function partsOf(config: Config, store: FileStore, description: string, lo
         mode,
         driver,
         store,
-        records: runners,
+        records: runners.map((runner) => inItsPlace(runner, places)),
         quarantined,
         clock,
         log,

@@ -40,6 +40,8 @@ export type Credentials = { readonly id: number; readonly uuid: string; readonly
 export type Runner = {
   readonly id: RunnerId;
   readonly forge: ForgeName;
+  /** Where that name led when it was made (placeOf): a name that leads elsewhere now is another forge. Absent on older records. */
+  readonly place?: string;
   readonly job: JobRef;
   readonly profile: string;
   readonly machine: MachineId;

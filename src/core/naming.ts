@@ -2,7 +2,7 @@
 // does not match exactly is foreign and is never touched (I6).
 
 import { createHash } from 'node:crypto';
-import type { ForgeName, Job, MachineId, Policy, Registration, RunnerId } from './model.ts';
+import type { ForgeName, Job, MachineId, Policy, Registration, Runner, RunnerId, Scope } from './model.ts';
 
 const idPattern = /^[jw][0-9a-z]{10}$/;
 const controllerIdPattern = /^[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?$/;
@@ -25,6 +25,21 @@ export function runnerIdOf(controllerId: string, job: Pick<Job, 'id' | 'handle' 
 /** True for ids of runners and machines that this program could have made. 11 characters, so `fr-<id>` fits Linux's 15. */
 export function isMachineId(text: string): text is MachineId {
   return idPattern.test(text);
+}
+
+/** Tells one scope of one server from every other. */
+export function placeOf(url: string, scope: Scope): string {
+  return `${url} ${Object.values(scope).join(' ')}`;
+}
+
+/**
+ * The record as it is to be seen by a configuration in which each forge's name leads to `places`: one that was made in another place keeps its
+ * machine to its end, but no list of the new place says anything about its job (I9).
+ */
+export function inItsPlace(runner: Runner, places: ReadonlyMap<ForgeName, string>): Runner {
+  const place = places.get(runner.forge);
+  const moved = place !== undefined && runner.place !== undefined && place !== runner.place;
+  return moved ? { ...runner, forge: `${runner.forge} (${runner.place})` } : runner;
 }
 
 /** True for what may stand as a controller id: it becomes part of unit, namespace and table names. */

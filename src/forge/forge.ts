@@ -15,6 +15,8 @@ export type ReportOutcome = 'reported' | 'over' | 'foreign';
 export type Forge = {
   readonly name: ForgeName;
   readonly scope: Scope;
+  /** See placeOf. */
+  readonly place: string;
   /** The URL that runners inside machines use; may differ from the one that the controller polls. */
   readonly instanceUrl: string;
   /**

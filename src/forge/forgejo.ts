@@ -4,6 +4,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/model.ts';
+import { placeOf } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Forge, ForgeVersion } from './forge.ts';
@@ -123,6 +124,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
   return {
     name: options.name,
     scope: options.scope,
+    place: placeOf(options.url, options.scope),
     instanceUrl: options.instanceUrl,
     check,
     jobs,

@@ -10,18 +10,7 @@ import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
 import type { Facts, Log } from '../log.ts';
-import type { Store } from '../store/store.ts';
-
-/** Our records as they are on disk, mirrored in memory so that a tick reads no files. */
-export type Ledger = {
-  readonly get: (id: RunnerId) => Runner | undefined;
-  readonly all: () => readonly Runner[];
-  /** True for a record whose first writing failed: it may be on disk, whole, or not at all. Whatever rests on it must write it again. */
-  readonly isDoubtful: (id: RunnerId) => boolean;
-  /** Durable first, visible after. */
-  readonly save: (runner: Runner) => Promise<void>;
-  readonly erase: (id: RunnerId) => Promise<void>;
-};
+import type { Ledger } from './ledger.ts';
 
 export type Hands = {
   readonly forges: ReadonlyMap<ForgeName, Forge>;
@@ -70,31 +59,6 @@ function byOf({ policy }: Hands): string {
   return policy().mode === 'ending' ? 'end-all' : 'plan';
 }
 
-export function createLedger(store: Store, initial: readonly Runner[]): Ledger {
-  const records = new Map<RunnerId, Runner>(initial.map((runner) => [runner.id, runner]));
-  const doubtful = new Set<RunnerId>();
-  return {
-    get: (id) => records.get(id),
-    all: () => [...records.values()],
-    isDoubtful: (id) => doubtful.has(id),
-    async save(runner) {
-      if (!records.has(runner.id)) {
-        // Seen before it is sure: a record that reached the disk though its writing failed must be deleted some day.
-        records.set(runner.id, runner);
-        doubtful.add(runner.id);
-      }
-      await store.put(runner);
-      records.set(runner.id, runner);
-      doubtful.delete(runner.id);
-    },
-    async erase(id) {
-      await store.delete(id);
-      records.delete(id);
-      doubtful.delete(id);
-    },
-  };
-}
-
 /** The names under which every log line speaks of a runner. */
 export function factsOf(runner: Runner): Facts {
   const { id, handle, repositoryId, name } = runner.job;
@@ -114,7 +78,8 @@ function forgeOf(hands: Hands, name: ForgeName): Forge {
 async function launch(hands: Hands, planned: Runner): Promise<void> {
   const { ledger, log, clock } = hands;
   const known = ledger.get(planned.id);
-  const runner = known ?? planned;
+  const place = hands.forges.get(planned.forge)?.place;
+  const runner = known ?? (place === undefined ? planned : { ...planned, place });
   const profile = profileOf(runner, hands.policy());
   if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
   log.info('launch', { by: byOf(hands), ...factsOf(runner), reason: 'waiting', slot: runner.slot, resumed: known !== undefined });

@@ -9,6 +9,7 @@ import { isPlausible, timesOf, type Anchor } from '../core/time-line.ts';
 /**
  * Raised when what is there changes its meaning, never for a field more: older readers drop those. Each optional field says here why a reader
  * that drops it does no harm.
+ * - place: the forge is known by its name alone, as it always was.
  * - timeouts: the clocks of the profile in the configuration hold, and the unit's RuntimeMaxSec.
  * - taskId: it is asked of the forge's list when it is needed; a job that is not listed then needs no report.
  * - ending: the clean-up begins anew with what is still to be seen; at worst an end is called machine-lost.
@@ -35,6 +36,7 @@ const record = z.object({
   runner: z.object({
     id: z.string(),
     forge: z.string(),
+    place: z.string().exactOptional(),
     job: z.object({
       id: z.int(),
       handle: z.string(),

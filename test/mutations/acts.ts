@@ -141,6 +141,18 @@ export const actTargets: readonly Target[] = [
       ],
       ['the machine of a forge that left the configuration stays', 'if (!hands.forges.has(runner.forge)) return;', ''],
       [
+        "the unit's own end comes before the plan's clocks are over",
+        'runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs',
+        'runtimeMaxMs: jobMs',
+      ],
+    ],
+  },
+  {
+    file: 'src/reconciler/ledger.ts',
+    tests: loopTests,
+    seeds: 60,
+    mutations: [
+      [
         'a record is seen as written before it is',
         'await store.put(runner);\n      records.set(runner.id, runner);',
         'records.set(runner.id, runner);\n      await store.put(runner);',
@@ -149,11 +161,6 @@ export const actTargets: readonly Target[] = [
         'a record is forgotten although its deletion failed',
         'await store.delete(id);\n      records.delete(id);',
         'records.delete(id);\n      await store.delete(id);',
-      ],
-      [
-        "the unit's own end comes before the plan's clocks are over",
-        'runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs',
-        'runtimeMaxMs: jobMs',
       ],
     ],
   },

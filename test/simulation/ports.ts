@@ -60,6 +60,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
   return {
     name: 'main',
     scope: { kind: 'instance' },
+    place: 'http://forge.test instance',
     instanceUrl: 'http://forge.test',
     check: () => ask('check', () => ({ major: 16, minor: 0, patch: 0, text: '16.0.0' })),
     jobs: () => ask('jobs', () => seen(distorted(stage, lists, forge.list())), true),

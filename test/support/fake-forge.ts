@@ -44,6 +44,7 @@ export function createFakeForge(name = 'main'): FakeForge {
   return {
     name,
     scope: { kind: 'instance' },
+    place: 'http://forge.test instance',
     instanceUrl: 'http://forge.test',
     calls,
     check: () => call('check', '', () => ({ major: 16, minor: 0, patch: 1, text: '16.0.1' })),

@@ -1,10 +1,20 @@
 // Names are derived, readable and ours alone.
 
 import { describe, expect, test } from 'vitest';
-import { descriptionOf, isControllerId, isMachineId, isNamesake, isOurRegistration, jobKeyOf, runnerIdOf } from '../../src/core/naming.ts';
+import {
+  descriptionOf,
+  inItsPlace,
+  isControllerId,
+  isMachineId,
+  isNamesake,
+  isOurRegistration,
+  jobKeyOf,
+  placeOf,
+  runnerIdOf,
+} from '../../src/core/naming.ts';
 import { labelNameOf, leftOutLabel, serves, unmatchedSentenceOf } from '../../src/core/match.ts';
 import { addressToNumber, nextSlot, slotCountOf, subnetOf, uidBaseOf } from '../../src/core/subnets.ts';
-import { aJob, aPolicy, aProfile, aRegistration } from '../support/build.ts';
+import { aJob, aPolicy, aProfile, aRegistration, aRunner } from '../support/build.ts';
 
 describe('runner ids', () => {
   test('a runner id is j, the last seven digits of the job id and three characters', () => {
@@ -144,5 +154,25 @@ describe('slots', () => {
     expect(nextSlot(new Set([2]), 3, 1)).toBe(0);
     expect(nextSlot(new Set([0, 2]), 3, 1)).toBe(1);
     expect(nextSlot(new Set([0, 1, 2]), 3, 1)).toBeUndefined();
+  });
+});
+
+describe('where a forge entry leads', () => {
+  const here = placeOf('https://a.test', { kind: 'repository', owner: 'acme', name: 'demo' });
+  const runner = aRunner(aJob(1), { place: here });
+
+  test('is told by url and scope', () => {
+    const scopes = [{ kind: 'organization', name: 'acme' }, { kind: 'user' }, { kind: 'instance' }] as const;
+    const places = [here, placeOf('https://b.test', { kind: 'user' }), ...scopes.map((scope) => placeOf('https://a.test', scope))];
+    expect(new Set(places).size).toBe(places.length);
+  });
+  test('I9 a record whose forge entry leads elsewhere now belongs to no forge that is asked', () => {
+    expect(inItsPlace(runner, new Map([['main', 'https://b.test instance']])).forge).toBe(`main (${here})`);
+  });
+  test('a record in its place, of an older version, or of a forge that left is as it was', () => {
+    const { place, ...older } = runner;
+    expect(inItsPlace(runner, new Map([['main', here]]))).toBe(runner);
+    expect(inItsPlace(older, new Map([['main', `${place} else`]]))).toBe(older);
+    expect(inItsPlace(runner, new Map())).toBe(runner);
   });
 });

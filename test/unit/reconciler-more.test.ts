@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { ControllerError } from '../../src/errors.ts';
 import { plan } from '../../src/core/plan.ts';
+import { inItsPlace } from '../../src/core/naming.ts';
 import { createBackOffs } from '../../src/reconciler/back-offs.ts';
 import { createHistory } from '../../src/reconciler/history.ts';
 import { absencesAfter } from '../../src/reconciler/observe.ts';
@@ -425,6 +426,23 @@ describe('a forge whose answer does not come', () => {
     expect(rig.store.records.size).toBe(1);
     ending.abort();
     await run;
+  });
+});
+
+describe('a forge entry that leads elsewhere since the last start', () => {
+  test('I9 costs the jobs that run nothing: the new place is not asked about them', async () => {
+    const rig = createRig();
+    await busy(rig);
+    const runner = only(rig.store.records.values());
+    expect(runner.place).toBe(rig.forge.place);
+    rig.store.records.set(runner.id, inItsPlace(runner, new Map([['main', 'http://elsewhere.test instance']])));
+    rig.forge.end('handle-1'); // as the new place has never heard of it
+    rig.restart();
+    for (let second = 0; second < 30; second += 1) await rig.step();
+    expect(only(rig.driver.machines.values()).state).toBe('running');
+    rig.driver.end(only(rig.driver.machines.keys()));
+    await rig.step();
+    expect([rig.driver.machines.size, rig.store.records.size]).toEqual([0, 0]);
   });
 });
 
