@@ -5,7 +5,7 @@ import { deadlineOf, type Clock } from '../clock.ts';
 import { isOurRegistration, jobKeyOf } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { terminationLinesOf } from '../core/termination.ts';
-import type { Action, Credentials, ForgeName, Policy, Profile, Runner, RunnerId, StopReason } from '../core/model.ts';
+import type { Action, Credentials, ForgeName, Policy, Profile, Runner, StopReason } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
