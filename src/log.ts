@@ -57,14 +57,26 @@ export type Log = {
 };
 
 /** The log of the whole process, which alone may change how much is said. */
-export type RootLog = Log & { setLevel(level: LogOptions['level']): void };
+export type RootLog = Log & { setLevel(level: Level): void };
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** What a line says, redacted. */
+export type Said = {
+  readonly level: Exclude<Level, 'debug'>;
+  readonly event: Event;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly message?: string;
+};
 
 export type LogOptions = {
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly level: Level;
   /** Gets each line with its line feed; stdout when left out. */
   readonly destination?: { write(line: string): void };
   /** To be shared with the API, so that what is concealed in the log is concealed there too. */
   readonly redactor?: Redactor;
+  /** Hears every line from level info on, whatever the level of the log is. Must not throw. */
+  readonly tap?: (said: Said) => void;
 };
 
 /** Names that the line itself uses; a fact of that name gets an underscore. */
@@ -75,7 +87,7 @@ const reserved = new Set(['level', 'time', 'event', 'msg']);
  * stack only at level debug, or when an error that is not ours (a bug) is logged as error. Writes are synchronous: what was logged before
  * a crash is in the journal.
  */
-export function createLog({ level, destination, redactor = createRedactor() }: LogOptions): RootLog {
+export function createLog({ level, destination, redactor = createRedactor(), tap }: LogOptions): RootLog {
   const options = {
     level,
     base: null,
@@ -86,15 +98,19 @@ export function createLog({ level, destination, redactor = createRedactor() }: L
   const logger = destination === undefined ? pino(options) : pino(options, destination);
 
   const at =
-    (severity: LogOptions['level']) =>
+    (severity: Level) =>
     (event: Event, facts: Facts = {}, message?: string): void => {
-      if (!logger.isLevelEnabled(severity)) return;
+      const written = logger.isLevelEnabled(severity);
+      if (!written && (tap === undefined || severity === 'debug')) return;
       const stack =
         logger.isLevelEnabled('debug') || (severity === 'error' && facts.error !== undefined && !isControllerError(facts.error));
       const named = Object.fromEntries(Object.entries(facts).map(([name, fact]) => [reserved.has(name) ? `${name}_` : name, fact]));
-      const line = { event, ...(redactor.data(named, stack) as object) };
-      if (message === undefined) logger[severity](line);
-      else logger[severity](line, '%s', redactor.text(message));
+      const redacted: Readonly<Record<string, unknown>> = { ...(redactor.data(named, stack) as object) };
+      const text = message === undefined ? undefined : redactor.text(message);
+      if (severity !== 'debug') tap?.({ level: severity, event, facts: redacted, ...(text === undefined ? {} : { message: text }) });
+      if (!written) return;
+      if (text === undefined) logger[severity]({ event, ...redacted });
+      else logger[severity]({ event, ...redacted }, '%s', text);
     };
 
   return {
