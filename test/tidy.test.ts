@@ -86,7 +86,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   driver: /\/(?:driver|nspawn|nixos-container)\.ts$/,
   store: /\/(?:store|file-store)\.ts$/,
   reconciler: /\/reconciler\.ts$/,
-  http: /\/(?:http|app|wire)\.ts$/,
+  http: /\/(?:http|app|wire(?:-v1)?)\.ts$/,
   cli: /\/cli\.ts$/,
 };
 

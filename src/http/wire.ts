@@ -3,9 +3,9 @@
 
 import * as z from 'zod';
 
-const time = z.iso.datetime();
+export const time = z.iso.datetime();
 const problem = z.object({ code: z.string(), message: z.string(), since: time });
-const job = {
+const jobShape = {
   forge: z.string(),
   job_id: z.number(),
   handle: z.string(),
@@ -25,9 +25,9 @@ export const healthSchema = z.object({
 });
 export type Health = z.infer<typeof healthSchema>;
 
-const runnerSchema = z.object({
+export const runnerSchema = z.object({
   id: z.string(),
-  ...job,
+  ...jobShape,
   labels: z.array(z.string()),
   profile: z.string(),
   machine: z.string(),
@@ -43,6 +43,36 @@ const runnerSchema = z.object({
   attempts: z.number(),
   retry_at: time.nullable(),
   last_error: z.object({ code: z.string(), message: z.string() }).nullable(),
+});
+
+export const waitingSchema = z.object({
+  ...jobShape,
+  name: z.string(),
+  labels: z.array(z.string()),
+  reason: z.string(),
+  sentence: z.string(),
+  /** Place in the fair order, from 1; null for what cannot be started at all. */
+  position: z.number().nullable(),
+});
+
+export const doneSchema = z.object({
+  id: z.string(),
+  ...jobShape,
+  profile: z.string(),
+  scheduled_at: time,
+  assigned_at: time.nullable(),
+  picked_at: time.nullable(),
+  ended_at: time,
+  reason: z.string(),
+  exit: z
+    .object({
+      result: z.string(),
+      code: z.string(),
+      status: z.string(),
+      memory_peak_bytes: z.number().nullable(),
+      oom_kills: z.number().nullable(),
+    })
+    .nullable(),
 });
 
 export const statusSchema = z.object({
@@ -71,16 +101,7 @@ export const statusSchema = z.object({
       phase: z.string(),
     }),
   ),
-  waiting_jobs: z.array(
-    z.object({
-      ...job,
-      name: z.string(),
-      labels: z.array(z.string()),
-      reason: z.string(),
-      sentence: z.string(),
-      position: z.number().nullable(),
-    }),
-  ),
+  waiting_jobs: z.array(waitingSchema),
   /** How many more wait than are shown. */
   waiting_jobs_left_out: z.number(),
   forges: z.array(
@@ -98,27 +119,7 @@ export const statusSchema = z.object({
     }),
   ),
   runners: z.array(runnerSchema),
-  recent: z.array(
-    z.object({
-      id: z.string(),
-      ...job,
-      profile: z.string(),
-      scheduled_at: time,
-      assigned_at: time.nullable(),
-      picked_at: time.nullable(),
-      ended_at: time,
-      reason: z.string(),
-      exit: z
-        .object({
-          result: z.string(),
-          code: z.string(),
-          status: z.string(),
-          memory_peak_bytes: z.number().nullable(),
-          oom_kills: z.number().nullable(),
-        })
-        .nullable(),
-    }),
-  ),
+  recent: z.array(doneSchema),
   capacity: z.object({
     max: z.number(),
     used: z.number(),
@@ -141,6 +142,16 @@ export const statusSchema = z.object({
 });
 export type Status = z.infer<typeof statusSchema>;
 
-/** RFC 9457. `code` is one of ours: a ControllerError's, or NOT_FOUND, METHOD_NOT_ALLOWED, HOST_REFUSED, INTERNAL. */
-export const problemSchema = z.object({ type: z.string(), title: z.string(), status: z.number(), code: z.string(), detail: z.string() });
+/**
+ * RFC 9457. `code` is one of ours: a ControllerError's, or BAD_REQUEST, PARAMETER_INVALID (with the `parameter`), TOKEN_MISSING, TOKEN_WRONG,
+ * WRITES_OFF, ORIGIN_REFUSED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_REFUSED, HOST_REFUSED, TOO_MANY_FOLLOWERS, INTERNAL.
+ */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  code: z.string(),
+  detail: z.string(),
+  parameter: z.string().optional(),
+});
 export type Problem = z.infer<typeof problemSchema>;
