@@ -98,6 +98,8 @@ export type MachineExit = {
   readonly memoryPeakBytes?: number;
   /** Processes that the kernel killed for want of memory. */
   readonly oomKills?: number;
+  /** Processor time of all of it. */
+  readonly cpuMs?: number;
 };
 
 /** What the host lists. `starting`: accepted; `idle`: waits for its assignment; `running`: was assigned; `exited`: ended, not yet removed. */

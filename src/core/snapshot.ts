@@ -43,6 +43,8 @@ export type EndedView = {
   readonly endedAt: number;
   /** `finished` when the machine ended by itself after its job; else why we ended it, or how it died. */
   readonly reason: string;
+  /** The same as a short sentence that names what to look at first; absent on those of older versions. */
+  readonly cause?: string;
   readonly exit?: MachineExit;
 };
 

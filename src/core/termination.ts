@@ -7,10 +7,24 @@ export function causeOf({ reason, exit }: Ending, profile: Profile): string {
   return causes[reason](profile, exit);
 }
 
+/** How a runner ended, as one short sentence for a list: what to look at first is in it. */
+export function summaryOf({ reason, exit }: Ending, profile: Profile): string {
+  const { oomKills = 0, result = '' } = exit ?? {};
+  const starved = oomKills > 0 || result === 'oom-kill';
+  if (reason === 'machine-failed' && starved) return `killed: ${memoryLimitOf(profile)}`;
+  if (reason !== 'finished') return causeOf({ reason, ...(exit === undefined ? {} : { exit }) }, profile);
+  if (!starved) return 'ended by itself';
+  return `ended by itself; ${oomKills} process${oomKills === 1 ? '' : 'es'} in it killed: ${memoryLimitOf(profile)}`;
+}
+
+function memoryLimitOf({ limits }: Profile): string {
+  return limits.memoryBytes === undefined ? 'the host had no memory left' : `memory limit ${sizeOf(limits.memoryBytes)}`;
+}
+
 const causes: Readonly<Record<EndReason, (profile: Profile, exit: MachineExit | undefined) => string>> = {
   finished: () => 'ended by itself before its result had reached Forgejo',
   'machine-lost': () => 'vanished without a record of its end: the host was restarted, most likely',
-  'machine-failed': (_, exit) => (exit === undefined ? 'died' : deathOf(exit)),
+  'machine-failed': (profile, exit) => (exit === undefined ? 'died' : deathOf(exit, profile)),
   'job-timeout': ({ name, timeouts }) =>
     `was stopped because the job ran longer than ${durationOf(timeouts.jobMs)}, the limit of profile ${name}`,
   cancelled: () => 'was stopped because Forgejo had ended the job (cancelled, most likely)',
@@ -22,9 +36,10 @@ const causes: Readonly<Record<EndReason, (profile: Profile, exit: MachineExit | 
 };
 
 /** Every kind of end that systemd.exec(5) lists for $SERVICE_RESULT and that a machine of ours can meet. */
-function deathOf({ result, code, status, oomKills = 0 }: MachineExit): string {
-  if (result === 'oom-kill') return 'was killed for want of memory';
-  const starved = oomKills > 0 ? ', after processes in it were killed for want of memory' : '';
+function deathOf({ result, code, status, oomKills = 0 }: MachineExit, profile: Profile): string {
+  const limit = memoryLimitOf(profile);
+  if (result === 'oom-kill') return `was killed for want of memory (${limit})`;
+  const starved = oomKills > 0 ? `, after processes in it were killed for want of memory (${limit})` : '';
   if (code === 'killed' || code === 'dumped') return `was killed by signal ${status}${starved}`;
   if (code !== 'exited') return `died (${result})${starved}`;
   const number = Number(status);
@@ -61,7 +76,8 @@ function memoryLinesOf(exit: MachineExit | undefined, profile: Profile): readonl
 }
 
 function sizeOf(bytes: number): string {
-  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(2)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const [value, unit] = bytes >= 2 ** 30 ? [(bytes / 2 ** 30).toFixed(2), 'GiB'] : [(bytes / 2 ** 20).toFixed(1), 'MiB'];
+  return `${value.replace(/\.0+$/, '')} ${unit}`;
 }
 
 function durationOf(ms: number): string {

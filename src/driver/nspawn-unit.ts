@@ -164,27 +164,34 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
  * of ours the unit's system call filter, whose making costs 10 ms and more. Kernels before 5.19 do not keep the peak.
  */
 const exitRecorder = [
-  'peak=- kills=-',
+  'peak=- kills=- cpu=-',
   'for file in "$$1/memory.peak" "$$2/memory.max_usage_in_bytes"; do [ ! -r "$$file" ] || read -r peak <"$$file"; done',
   'for file in "$$1/memory.events" "$$2/memory.oom_control"; do [ ! -r "$$file" ] || ' +
     'while read -r name count; do [ "$$name" != oom_kill ] || kills=$$count; done <"$$file"; done',
-  'echo "$$SERVICE_RESULT $${EXIT_CODE:--} $${EXIT_STATUS:--} $$peak $$kills" >"$$0"',
+  '[ ! -r "$$1/cpu.stat" ] || while read -r name count; do [ "$$name" != usage_usec ] || cpu=$$count; done <"$$1/cpu.stat"',
+  '[ ! -r "$$3/cpuacct.usage" ] || { read -r count <"$$3/cpuacct.usage"; cpu=$$((count / 1000)); }',
+  'echo "$$SERVICE_RESULT $${EXIT_CODE:--} $${EXIT_STATUS:--} $$peak $$kills $$cpu" >"$$0"',
 ].join('; ');
 
 function exitRecorderOf(path: string, unit: string): string {
-  // The group in the unified hierarchy, and in the one of the memory controller on hosts that still have one for each.
-  const groups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory'].map((root) => quoted(`${root}/machine.slice/${slice}/${unit}`));
+  // The group in the unified hierarchy, and in those of two controllers on hosts that still have one for each.
+  const groups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory', '/sys/fs/cgroup/cpuacct'].map((root) =>
+    quoted(`${root}/machine.slice/${slice}/${unit}`),
+  );
   return `+/bin/sh -c '${exitRecorder}' ${[quoted(path), ...groups].join(' ')}`;
 }
 
-/** Reads an exit record: "RESULT CODE STATUS PEAK OOM_KILLS\n" (0.1.0 wrote three words), "-" when unknown. Undefined while it is not whole. */
+/**
+ * Reads an exit record: "RESULT CODE STATUS PEAK OOM_KILLS CPU\n", bytes and microseconds, "-" when unknown; older versions wrote the first three
+ * or five words. Undefined while it is not whole.
+ */
 export function parseExitRecord(text: string): MachineExit | undefined {
   if (!text.endsWith('\n')) return undefined;
   const words = text
     .trim()
     .split(/\s+/)
     .map((word) => (word === '-' ? '' : word));
-  const [result = '', code = '', status = '', peak = '', kills = ''] = words;
+  const [result = '', code = '', status = '', peak = '', kills = '', cpu = ''] = words;
   if (result === '') return undefined;
   return {
     result,
@@ -192,6 +199,7 @@ export function parseExitRecord(text: string): MachineExit | undefined {
     status,
     ...(/^\d{1,15}$/.test(peak) ? { memoryPeakBytes: Number(peak) } : {}),
     ...(/^\d{1,15}$/.test(kills) ? { oomKills: Number(kills) } : {}),
+    ...(/^\d{1,15}$/.test(cpu) ? { cpuMs: Math.round(Number(cpu) / 1000) } : {}),
   };
 }
 

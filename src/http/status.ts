@@ -24,6 +24,8 @@ type Show = (at: number) => string;
 
 /** Anybody's workflow may make jobs wait, and an answer is built in one go. */
 const waitingShown = 1_000;
+/** /api/v1/jobs has them all. */
+const recentShown = 200;
 
 /** /status at `now`. The snapshot's times are those of the time line; `wallOf` says what the wall clock showed then. */
 export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number, wallOf: (at: number) => number): Status {
@@ -62,7 +64,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
     waiting_jobs_left_out: Math.max(0, snapshot.denials.length - waitingShown),
     forges: snapshot.forges.map((forge) => forgeOf(forge, settings, iso)),
     runners: snapshot.runners.map((runner) => runnerOf(runner, iso)),
-    recent: snapshot.ended.map((ended) => endedOf(ended, iso)),
+    recent: snapshot.ended.slice(0, recentShown).map((ended) => endedOf(ended, iso)),
     capacity: {
       max: capacity.max,
       used: capacity.used,
@@ -148,12 +150,14 @@ function endedOf(ended: EndedView, iso: Show): Status['recent'][number] {
     picked_at: orNull(ended.pickedAt, iso),
     ended_at: iso(ended.endedAt),
     reason: ended.reason,
+    cause: ended.cause ?? null,
     exit: exit === undefined ? null : exitOf(exit),
   };
 }
 
-function exitOf({ result, code, status, memoryPeakBytes, oomKills }: MachineExit): Status['recent'][number]['exit'] {
-  return { result, code, status, memory_peak_bytes: memoryPeakBytes ?? null, oom_kills: oomKills ?? null };
+function exitOf({ result, code, status, memoryPeakBytes, oomKills, cpuMs }: MachineExit): Status['recent'][number]['exit'] {
+  const cpuSeconds = cpuMs === undefined ? null : cpuMs / 1000;
+  return { result, code, status, memory_peak_bytes: memoryPeakBytes ?? null, oom_kills: oomKills ?? null, cpu_seconds: cpuSeconds };
 }
 
 function forgeOf(forge: ForgeView, settings: ApiSettings, iso: Show): Status['forges'][number] {

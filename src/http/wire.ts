@@ -64,6 +64,8 @@ export const doneSchema = z.object({
   picked_at: time.nullable(),
   ended_at: time,
   reason: z.string(),
+  /** The reason as a short sentence; null in what an older version wrote down. */
+  cause: z.string().nullable(),
   exit: z
     .object({
       result: z.string(),
@@ -71,6 +73,7 @@ export const doneSchema = z.object({
       status: z.string(),
       memory_peak_bytes: z.number().nullable(),
       oom_kills: z.number().nullable(),
+      cpu_seconds: z.number().nullable(),
     })
     .nullable(),
 });

@@ -1,14 +1,14 @@
 // Promises what the reconciler remembers of actions that ended: when a failed one may be tried again, which jobs are settled, who ended
 // how. All of it bounded, none of it needed to repair the world after a crash.
 
-import type { Action, Ending, EndReason, Retry, Runner, RunnerId, World } from '../core/model.ts';
+import type { Action, Ending, Retry, Runner, RunnerId, World } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
 import type { EndedView } from '../core/snapshot.ts';
 import { isControllerError, type ControllerError } from '../errors.ts';
 import { keyOf } from './act.ts';
 import { createBackOffs, type BackOffs } from './back-offs.ts';
 
-const endedKept = 200;
+const endedKept = 1_000;
 const settledKept = 10_000;
 const retryFirstMs = 1_000;
 const retryCapMs = 60_000;
@@ -25,7 +25,9 @@ export type History = {
   failed(action: Action, error: ControllerError, now: number): Retry;
   succeeded(action: Action): void;
   /** A runner is gone; `poll` is the number of its forge's last poll. */
-  finalized(runner: Runner, reason: EndReason, exit: EndedView['exit'], poll: number, now: number): void;
+  finalized(runner: Runner, ending: Ending, cause: string, poll: number, now: number): EndedView;
+  /** Those that ended before this process began, newest first; what is known here already stands. */
+  recall(earlier: readonly EndedView[]): void;
   /** Drops what can no longer matter, so that memory stays flat for ever. */
   forget(world: World, now: number): void;
 };
@@ -63,13 +65,19 @@ export function createHistory(random: () => number): History {
       return retry;
     },
     succeeded: (action) => void retries.delete(action.id),
-    finalized(runner, reason, exit, poll, now) {
+    finalized(runner, ending, cause, poll, now) {
       endings.delete(runner.id);
       settled.set(keyOf(runner), poll);
       for (const key of settled.keys()) if (settled.size > settledKept) settled.delete(key);
-      backOffs.after(keyOf(runner), runner, reason, now);
-      ended.unshift(endedViewOf(runner, reason, exit, now));
+      backOffs.after(keyOf(runner), runner, ending.reason, now);
+      const view = endedViewOf(runner, ending, cause, now);
+      ended.unshift(view);
       ended.length = Math.min(ended.length, endedKept);
+      return view;
+    },
+    recall(earlier) {
+      const known = new Set(ended.map(nameOf));
+      ended.push(...earlier.filter((view) => !known.has(nameOf(view))).slice(0, endedKept - ended.length));
     },
     forget(world, now) {
       backOffs.forget(world, now);
@@ -82,7 +90,12 @@ export function createHistory(random: () => number): History {
   };
 }
 
-function endedViewOf(runner: Runner, reason: EndReason, exit: EndedView['exit'], endedAt: number): EndedView {
+/** An id is that of one attempt at a job, which may have had several machines one after the other. */
+function nameOf({ id, createdAt }: EndedView): string {
+  return `${id} ${createdAt}`;
+}
+
+function endedViewOf(runner: Runner, { reason, exit }: Ending, cause: string, endedAt: number): EndedView {
   const { id, name, repositoryId, attempt, handle } = runner.job;
   const { assignedAt, pickedAt } = runner;
   return {
@@ -93,6 +106,7 @@ function endedViewOf(runner: Runner, reason: EndReason, exit: EndedView['exit'],
     createdAt: runner.createdAt,
     endedAt,
     reason,
+    cause,
     ...(assignedAt === undefined ? {} : { assignedAt }),
     ...(pickedAt === undefined ? {} : { pickedAt }),
     ...(exit === undefined ? {} : { exit }),

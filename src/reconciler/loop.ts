@@ -3,6 +3,8 @@
 
 import type { Clock } from '../clock.ts';
 import type { Absence, Action, Denial, ForgeName, Mode, Policy, Runner, RunnerId, World } from '../core/model.ts';
+import { profileOf } from '../core/lifecycle.ts';
+import { summaryOf } from '../core/termination.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Driver } from '../driver/driver.ts';
 import { isControllerError } from '../errors.ts';
@@ -180,7 +182,10 @@ function concluded(loop: Loop, action: Action): void {
     const poller = loop.pollers.get(action.runner.forge);
     const now = loop.options.clock.now();
     poller?.stir(now);
-    loop.history.finalized(action.runner, action.reason, action.exit, poller?.count() ?? 0, now);
+    const { runner, reason, exit } = action;
+    const ending = { reason, ...(exit === undefined ? {} : { exit }) };
+    const cause = summaryOf(ending, profileOf(runner, policyOf(loop)));
+    loop.history.finalized(runner, ending, cause, poller?.count() ?? 0, now);
   }
   // What was asked of a machine or a forge shows when they have done it: asking again at once would only be asking again.
   if (action.kind !== 'stop' && action.kind !== 'confirm') wake(loop);

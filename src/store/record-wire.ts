@@ -29,6 +29,7 @@ const exit = z.object({
   status: z.string(),
   memoryPeakBytes: z.number().exactOptional(),
   oomKills: z.number().exactOptional(),
+  cpuMs: z.number().exactOptional(),
 });
 
 const record = z.object({

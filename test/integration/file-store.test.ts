@@ -51,7 +51,7 @@ describe('file store', () => {
   });
   test('every word for a stop and for an end reads back, with what was seen of it', async () => {
     const store = await opened();
-    const exit = { result: 'oom-kill', code: 'killed', status: 'KILL', memoryPeakBytes: 7, oomKills: 1 };
+    const exit = { result: 'oom-kill', code: 'killed', status: 'KILL', memoryPeakBytes: 7, oomKills: 1, cpuMs: 9 };
     const ended = Object.keys(endReasons).map((reason, index) =>
       aRunner(aJob(index + 1), { slot: index, createdAt: index, taskId: 9, ending: { reason: reason as EndReason, at: 5, exit } }),
     );

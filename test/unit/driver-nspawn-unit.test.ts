@@ -109,7 +109,12 @@ describe('unit properties', () => {
     expect(recorder.match(/[^$](?:\$\$)*\$(?!\$)/)).toBeNull();
     expect(recorder.split('>"$$0"')).toHaveLength(2);
     const group = `machine.slice/machine-forgejorunners.slice/forgejo-runner-main-${id}.service`;
-    const words = [`/var/lib/frc/exits/${id}`, `/sys/fs/cgroup/${group}`, `/sys/fs/cgroup/memory/${group}`];
+    const words = [
+      `/var/lib/frc/exits/${id}`,
+      `/sys/fs/cgroup/${group}`,
+      `/sys/fs/cgroup/memory/${group}`,
+      `/sys/fs/cgroup/cpuacct/${group}`,
+    ];
     expect(recorder.endsWith(`>"$$0"' ${words.map((word) => `"${word}"`).join(' ')}`)).toBe(true);
   });
 
@@ -120,7 +125,11 @@ describe('unit properties', () => {
     ['timeout  \n', { result: 'timeout', code: '', status: '' }],
     ['timeout - - - -\n', { result: 'timeout', code: '', status: '' }],
     ['signal killed KILL 851443712 2\n', { result: 'signal', code: 'killed', status: 'KILL', memoryPeakBytes: 851_443_712, oomKills: 2 }],
-    ['signal killed KILL x 1e9\n', { result: 'signal', code: 'killed', status: 'KILL' }],
+    [
+      'signal killed KILL 851443712 2 12345678\n',
+      { result: 'signal', code: 'killed', status: 'KILL', memoryPeakBytes: 851_443_712, oomKills: 2, cpuMs: 12_346 },
+    ],
+    ['signal killed KILL x 1e9 -5\n', { result: 'signal', code: 'killed', status: 'KILL' }],
     ['exit-code exi', undefined],
     ['', undefined],
     ['\n', undefined],

@@ -89,7 +89,7 @@ describe('a settled job', () => {
   });
   test('is remembered among ten thousand others and no longer', () => {
     const history = createHistory(() => 0.5);
-    for (let id = 1; id <= 10_005; id += 1) history.finalized(aRunner(aJob(id)), 'cancelled', undefined, 1, id);
+    for (let id = 1; id <= 10_005; id += 1) history.finalized(aRunner(aJob(id)), { reason: 'cancelled' }, 'was cancelled', 1, id);
     expect(history.settled.size).toBe(10_000);
     expect(history.settled.has('handle-10005')).toBe(true);
     expect(history.settled.has('handle-5')).toBe(false);

@@ -299,11 +299,19 @@ describe('bounds', () => {
     });
     expect(rests).toEqual([30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000, 300_000]);
   });
-  test('of those that ended the last two hundred are remembered, the newest first', () => {
+  test('of those that ended the last thousand are remembered, the newest first', () => {
     const history = createHistory(() => 0.5);
-    for (let id = 1; id <= 250; id += 1) history.finalized(aRunner(aJob(id)), 'finished', undefined, 1, id);
-    expect(history.ended).toHaveLength(200);
-    expect(history.ended[0]?.job.id).toBe(250);
+    for (let id = 1; id <= 1_050; id += 1) history.finalized(aRunner(aJob(id)), { reason: 'finished' }, 'ended by itself', 1, id);
+    expect(history.ended).toHaveLength(1_000);
+    expect(history.ended[0]?.job.id).toBe(1_050);
+  });
+  test('those that ended before the start come after those since, each once, and never more than a thousand in all', () => {
+    const before = createHistory(() => 0.5);
+    for (let id = 1; id <= 1_000; id += 1) before.finalized(aRunner(aJob(id)), { reason: 'finished' }, 'ended by itself', 1, id);
+    const history = createHistory(() => 0.5);
+    for (const id of [1_000, 1_001]) history.finalized(aRunner(aJob(id)), { reason: 'finished' }, 'ended by itself', 1, id);
+    history.recall(before.ended);
+    expect(history.ended.map(({ job }) => job.id)).toEqual(Array.from({ length: 1_000 }, (_, at) => 1_001 - at));
   });
   test('no more actions than allowed run at once, the others wait in line as under way', async () => {
     const gate = Promise.withResolvers<void>();

@@ -33,7 +33,7 @@ test('a machine that was killed has its job failed in the next tick, with the ca
   expect(rig.forge.reports.get(task)).toEqual([
     'forgejo-runner-controller: the container of this job was killed by signal KILL. The job is reported as failed.',
     expect.stringMatching(/^ {2}container j\w{10} of profile default, controller test; it had the job for 1 s$/),
-    '  memory: peak 64.0 MiB, no limit',
+    '  memory: peak 64 MiB, no limit',
     '  the last lines of its console:',
     expect.stringMatching(/^ {2}\| console of j/),
   ]);

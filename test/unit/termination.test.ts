@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { EndReason, MachineExit } from '../../src/core/model.ts';
-import { causeOf, terminationLinesOf } from '../../src/core/termination.ts';
+import { causeOf, summaryOf, terminationLinesOf } from '../../src/core/termination.ts';
 import { aJob, aProfile, aRunner } from '../support/build.ts';
 
 const profile = aProfile({ limits: { memoryBytes: 2 ** 30 } });
@@ -11,8 +11,12 @@ const killed: MachineExit = { result: 'signal', code: 'killed', status: 'KILL' }
 describe('the cause of an end', () => {
   test.each<[EndReason, MachineExit | undefined, string]>([
     ['machine-failed', killed, 'was killed by signal KILL'],
-    ['machine-failed', { ...killed, oomKills: 1 }, 'was killed by signal KILL, after processes in it were killed for want of memory'],
-    ['machine-failed', { result: 'oom-kill', code: 'killed', status: 'KILL' }, 'was killed for want of memory'],
+    [
+      'machine-failed',
+      { ...killed, oomKills: 1 },
+      'was killed by signal KILL, after processes in it were killed for want of memory (memory limit 1 GiB)',
+    ],
+    ['machine-failed', { result: 'oom-kill', code: 'killed', status: 'KILL' }, 'was killed for want of memory (memory limit 1 GiB)'],
     ['machine-failed', { result: 'core-dump', code: 'dumped', status: 'SEGV' }, 'was killed by signal SEGV'],
     ['machine-failed', { result: 'exit-code', code: 'exited', status: '1' }, 'ended with exit code 1'],
     ['machine-failed', { result: 'exit-code', code: 'exited', status: '137' }, 'ended with exit code 137, signal 9'],
@@ -28,6 +32,28 @@ describe('the cause of an end', () => {
   });
 });
 
+describe('the summary of an end', () => {
+  const small = aProfile({ limits: { memoryBytes: 256 * 2 ** 20 } });
+  const ended: MachineExit = { result: 'success', code: 'exited', status: '0' };
+
+  test.each<[EndReason, MachineExit | undefined, string]>([
+    ['machine-failed', { ...killed, oomKills: 1 }, 'killed: memory limit 256 MiB'],
+    ['machine-failed', { result: 'oom-kill', code: 'killed', status: 'KILL' }, 'killed: memory limit 256 MiB'],
+    ['machine-failed', killed, 'was killed by signal KILL'],
+    ['finished', { ...ended, oomKills: 0 }, 'ended by itself'],
+    ['finished', { ...ended, oomKills: 1 }, 'ended by itself; 1 process in it killed: memory limit 256 MiB'],
+    ['finished', { ...ended, oomKills: 2 }, 'ended by itself; 2 processes in it killed: memory limit 256 MiB'],
+    ['operator', { ...killed, oomKills: 1 }, 'was ended by an operator of this controller'],
+    ['machine-lost', undefined, 'vanished without a record of its end: the host was restarted, most likely'],
+  ])('%s %j', (reason, exit, sentence) => {
+    expect(summaryOf({ reason, ...(exit === undefined ? {} : { exit }) }, small)).toBe(sentence);
+  });
+  test('without a limit it is the host that had no memory left', () => {
+    const exit = { ...killed, oomKills: 1 };
+    expect(summaryOf({ reason: 'machine-failed', exit }, aProfile())).toBe('killed: the host had no memory left');
+  });
+});
+
 describe('the lines for the log of a job whose container died', () => {
   const runner = aRunner(aJob(7), { createdAt: 0, assignedAt: 1_000, pickedAt: 2_000 });
   const termination = { runner, profile, policy: { controllerId: 'test' }, output: [] };
@@ -36,9 +62,9 @@ describe('the lines for the log of a job whose container died', () => {
     const exit = { ...killed, memoryPeakBytes: 900 * 2 ** 20, oomKills: 2 };
     const ending = { reason: 'machine-failed', exit, at: 36_500 } as const;
     expect(terminationLinesOf({ ...termination, ending, output: ['one', 'two'] })).toEqual([
-      'forgejo-runner-controller: the container of this job was killed by signal KILL, after processes in it were killed for want of memory. The job is reported as failed.',
+      'forgejo-runner-controller: the container of this job was killed by signal KILL, after processes in it were killed for want of memory (memory limit 1 GiB). The job is reported as failed.',
       `  container ${runner.machine} of profile default, controller test; it had the job for 34.5 s`,
-      '  memory: peak 900.0 MiB, limit 1.00 GiB; killed for want of memory: 2',
+      '  memory: peak 900 MiB, limit 1 GiB; killed for want of memory: 2',
       '  the last lines of its console:',
       '  | one',
       '  | two',
