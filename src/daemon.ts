@@ -47,7 +47,7 @@ async function serve(
   const reconciler = parts.reconciler('serving');
   const live = createLiveConfig({ config, parts, reconciler, log, mask, read });
   const { host } = config.http;
-  const app = createApp({ snapshot: () => reconciler.snapshot(), settings: live.settings, host, clock: parts.clock, log, mask });
+  const app = createApp({ reconciler, settings: live.settings, host, clock: parts.clock, log, mask });
   const http = await serveHttp({ app, ...config.http });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   const bug = Promise.withResolvers<never>();

@@ -7,6 +7,8 @@ type Meaning = { readonly retry: boolean; readonly http: number; readonly exit: 
 const table = {
   /** The configuration is wrong; `details` holds every mistake at once. */
   CONFIG_INVALID: { retry: false, http: 500, exit: 2 },
+  /** A request to our API that says what it may not; `details.parameter` names where. */
+  PARAMETER_INVALID: { retry: false, http: 400, exit: 1 },
   /** No usable answer: connection, time-out, 5xx, cut or unreadable body. */
   FORGE_UNREACHABLE: { retry: true, http: 502, exit: 1 },
   /** 429 or Retry-After: `details.retryAfterMs` says when. */

@@ -21,13 +21,22 @@ export function serves(profile: Pick<Profile, 'labels'>, job: Pick<Job, 'labels'
   return job.labels.length > 0 && job.labels.every((label) => profile.labels.includes(label));
 }
 
+type Serving = Pick<Profile, 'name' | 'labels'>;
+
+/** The profile that lacks the fewest of these labels, and which. */
+export function nearestOf<P extends Serving>(
+  labels: readonly string[],
+  profiles: readonly P[],
+): { readonly profile: P; readonly missing: readonly string[] } | undefined {
+  return profiles
+    .map((profile) => ({ profile, missing: labels.filter((label) => !profile.labels.includes(label)) }))
+    .toSorted((a, b) => a.missing.length - b.missing.length)[0];
+}
+
 /** A sentence why no profile serves the job: the nearest one, and the labels it lacks. */
-export function unmatchedSentenceOf(job: Pick<Job, 'labels'>, profiles: readonly Profile[]): string {
+export function unmatchedSentenceOf(job: Pick<Job, 'labels'>, profiles: readonly Serving[]): string {
   if (job.labels.length === 0) return 'the job names no label in runs-on, so no runner can take it';
-  const ranked = profiles
-    .map((profile) => ({ profile, missing: job.labels.filter((label) => !profile.labels.includes(label)) }))
-    .toSorted((a, b) => a.missing.length - b.missing.length);
-  const nearest = ranked[0];
+  const nearest = nearestOf(job.labels, profiles);
   if (nearest === undefined) return 'no profile is configured';
   const everywhere = nearest.missing.filter((label) => profiles.every((profile) => !profile.labels.includes(label)));
   if (everywhere.length === 0)

@@ -1,22 +1,21 @@
-// Promises the read-only API: /health and /status, from the one Snapshot. Every other answer is problem+json with a code of ours, and none
+// Promises the API: every route of the table, from the one Snapshot or a look at the world. Every other answer is problem+json with a code of ours, and none
 // shows a secret or the inside of a bug. Bound to loopback it answers only to loopback names, so that no web page can rebind its way in.
 
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import type { Clock } from '../clock.ts';
-import type { Snapshot } from '../core/snapshot.ts';
 import { isControllerError } from '../errors.ts';
 import { visible } from '../log-visible.ts';
 import type { Log } from '../log.ts';
-import { healthOf } from './health.ts';
-import { maskedOf, statusOf, type ApiSettings } from './status.ts';
-import type { Health, Problem, Status } from './wire.ts';
+import { handlersOf, type Handlers, type Reconciling } from './handlers.ts';
+import { routes, type Answers, type Route, type RouteName } from './routes.ts';
+import type { ApiSettings } from './status.ts';
+import type { Problem } from './wire.ts';
 
 export { serveHttp, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
 
 export type AppOptions = {
-  /** The picture of the last tick; called once per answer. */
-  readonly snapshot: () => Snapshot;
+  readonly reconciler: Reconciling;
   /** Of the configuration in force; called once per answer. */
   readonly settings: () => ApiSettings;
   /** Where the API is bound; it decides whether Host headers are checked. */
@@ -37,24 +36,21 @@ const headers: Readonly<Record<string, string>> = {
 };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ snapshot, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
+export function createApp({ reconciler, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
   const app = new Hono();
-  const picture = (): Snapshot => maskedOf(snapshot(), mask);
   app.use(secured);
   if (isLoopback(host)) app.use(loopbackNamesOnly);
-
-  app.get('/health', (c) => {
-    const health = healthOf(picture(), settings(), clock.now());
-    return json(c, health, health.status === 'ok' ? 200 : 503);
-  });
-  app.get('/status', (c) => json(c, statusOf(picture(), settings(), clock.now(), clock.wallOf), 200));
-  for (const path of ['/health', '/status'])
+  const handlers = handlersOf({ reconciler, settings, clock, mask });
+  for (const name of Object.keys(routes).filter(isRouteName)) mount(app, name, handlers);
+  for (const [path, methods] of methodsByPath())
     app.all(path, (c) => {
-      c.header('allow', 'GET, HEAD');
-      return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} is only read: use GET.`);
+      c.header('allow', methods.join(', '));
+      return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
     });
-  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', 'There are /health and /status here.'));
+  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', 'There is nothing here; /openapi.json lists what there is.'));
   app.onError((error, c) => {
+    if (isControllerError(error, 'PARAMETER_INVALID'))
+      return answer(c, error.httpStatus, error.code, 'A parameter does not fit', error.message, String(error.details['parameter']));
     if (isControllerError(error)) {
       log.warn('http', { error, path: c.req.path });
       return answer(c, error.httpStatus, error.code, 'The request could not be answered', mask(error.message));
@@ -86,11 +82,36 @@ const loopbackNamesOnly: MiddlewareHandler = async (c, next) => {
   return answer(c, 421, 'HOST_REFUSED', 'Misdirected request', 'This API answers only to localhost, 127.0.0.1 and [::1].');
 };
 
-function answer(c: Context, status: number, code: string, title: string, detail: string): Response {
-  const problem: Problem = { type: 'about:blank', title, status, code, detail };
+function answer(c: Context, status: number, code: string, title: string, detail: string, parameter?: string): Response {
+  const problem: Problem = { type: 'about:blank', title, status, code, detail, ...(parameter === undefined ? {} : { parameter }) };
   return json(c, problem, status, 'application/problem+json');
 }
 
-function json(c: Context, value: Health | Status | Problem, status: number, type = 'application/json'): Response {
+function json(c: Context, value: Answers[keyof Answers] | Problem, status: number, type = 'application/json'): Response {
   return c.body(visible(JSON.stringify(value)), status as 404, { 'content-type': type });
+}
+
+function isRouteName(name: string): name is RouteName {
+  return Object.hasOwn(routes, name);
+}
+
+function mount(app: Hono, name: RouteName, handlers: Handlers): void {
+  const { method, path }: Route = routes[name];
+  app.on(method, inHono(path), async (c) => {
+    const { value, status = 200 } = await handlers[name](c.req.url);
+    return json(c, value, status);
+  });
+}
+
+function inHono(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+function methodsByPath(): ReadonlyMap<string, readonly string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { method, path } of Object.values(routes)) {
+    const known = methods.get(inHono(path)) ?? [];
+    methods.set(inHono(path), [...known, ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);
+  }
+  return methods;
 }

@@ -1,6 +1,6 @@
 // Promises the one mapping from the Snapshot to the JSON of /status. Fields are named one by one, so nothing unforeseen gets out (I7). Pure.
 
-import type { ForgeName, MachineExit, Scope } from '../core/model.ts';
+import type { Denial, ForgeName, MachineExit, Scope } from '../core/model.ts';
 import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
 import type { Status } from './wire.ts';
 
@@ -20,7 +20,7 @@ export type ApiSettings = {
 export type Reload = { readonly at: number; readonly by: string; readonly error?: string; readonly waiting: readonly string[] };
 
 /** A moment of the time line as ISO 8601 of the wall clock. */
-type Show = (at: number) => string;
+export type Show = (at: number) => string;
 
 /** Anybody's workflow may make jobs wait, and an answer is built in one go. */
 const waitingShown = 1_000;
@@ -53,14 +53,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
       profile: runner.profile,
       phase: runner.phase,
     })),
-    waiting_jobs: snapshot.denials.slice(0, waitingShown).map(({ job, reason, sentence, position }) => ({
-      ...jobOf(job.forge, job),
-      name: job.name,
-      labels: [...job.labels],
-      reason,
-      sentence,
-      position: position ?? null,
-    })),
+    waiting_jobs: snapshot.denials.slice(0, waitingShown).map(waitingOf),
     waiting_jobs_left_out: Math.max(0, snapshot.denials.length - waitingShown),
     forges: snapshot.forges.map((forge) => forgeOf(forge, settings, iso)),
     runners: snapshot.runners.map((runner) => runnerOf(runner, iso)),
@@ -104,9 +97,11 @@ function hostOf({ error, machines, room, full }: Snapshot['host'], iso: Show): S
 /** The picture with every error's message masked: messages quote what the world said, and that may be anything. */
 export function maskedOf(snapshot: Snapshot, mask: (text: string) => string): Snapshot {
   const masked = <E extends { readonly message: string }>(error: E): E => ({ ...error, message: mask(error.message) });
-  const { host, forges, runners } = snapshot;
+  const { host, forges, runners, denials } = snapshot;
   return {
     ...snapshot,
+    // Every other sentence is made of names and numbers alone.
+    denials: denials.map((denial) => (denial.reason === 'host-unknown' ? { ...denial, sentence: mask(denial.sentence) } : denial)),
     host: host.error === undefined ? host : { ...host, error: masked(host.error) },
     forges: forges.map((forge) => (forge.error === undefined ? forge : { ...forge, error: masked(forge.error) })),
     runners: runners.map((runner) => (runner.lastError === undefined ? runner : { ...runner, lastError: masked(runner.lastError) })),
@@ -118,7 +113,18 @@ function isActive({ machineState }: RunnerView): boolean {
   return machineState === 'starting' || machineState === 'idle' || machineState === 'running';
 }
 
-function runnerOf(runner: RunnerView, iso: Show): Status['runners'][number] {
+export function waitingOf({ job, reason, sentence, position }: Denial): Status['waiting_jobs'][number] {
+  return {
+    ...jobOf(job.forge, job),
+    name: job.name,
+    labels: [...job.labels],
+    reason,
+    sentence,
+    position: position ?? null,
+  };
+}
+
+export function runnerOf(runner: RunnerView, iso: Show): Status['runners'][number] {
   return {
     id: runner.id,
     ...jobOf(runner.forge, runner.job),
@@ -139,7 +145,7 @@ function runnerOf(runner: RunnerView, iso: Show): Status['runners'][number] {
   };
 }
 
-function endedOf(ended: EndedView, iso: Show): Status['recent'][number] {
+export function endedOf(ended: EndedView, iso: Show): Status['recent'][number] {
   const { exit } = ended;
   return {
     id: ended.id,

@@ -19,6 +19,8 @@ export type Sources = {
   readonly pollers: ReadonlyMap<ForgeName, Poller>;
   readonly driver: Driver;
   readonly clock: Clock;
+  /** True: what the forges said last is taken, none is polled. */
+  readonly hushed?: boolean;
 };
 
 /** Reads everything that is due, all sources at once. `inFlight` must have been taken before the call. */
@@ -84,6 +86,7 @@ async function readJobs(sources: Sources, forge: Forge, signal: AbortSignal): Pr
   const { pollers, clock } = sources;
   const poller = pollers.get(forge.name);
   if (poller === undefined) throw new Error(`no poller for forge ${forge.name}`);
+  if (sources.hushed === true) return poller.last();
   if (poller.underWay === undefined) {
     if (!poller.due(clock.now())) return poller.last();
     poller.underWay = poll(sources, poller, forge, signal);

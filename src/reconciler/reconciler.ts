@@ -5,7 +5,7 @@ import type { Policy, World } from '../core/model.ts';
 import { isOurRegistration } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
-import { foresee, nextLookMs, tick, type Foresight } from './tick.ts';
+import { foresee, nextLookMs, preview, tick, type Foresight } from './tick.ts';
 import { snapshotOf } from './view.ts';
 
 export type { ReconcilerOptions, Settings } from './loop.ts';
@@ -19,6 +19,8 @@ export type Reconciler = {
   run(signal: AbortSignal): Promise<'stopped' | 'through'>;
   /** What it sees, registrations included, and would do now; does nothing. */
   foresee(): Promise<Foresight>;
+  /** The same while it runs, without polling a forge; asked again before the answer is there, it is the same answer. */
+  preview(registrations: boolean): Promise<Foresight>;
   /** One tick; the actions it starts go on after it resolves. */
   tick(): Promise<void>;
   /** Resolves when no action is under way. */
@@ -43,6 +45,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     run: (signal) => run(loop, signal),
     foresee: () => foresee(loop),
+    preview: oneAtATime((registrations) => preview(loop, registrations)),
     tick: () => tick(loop),
     settled: () => loop.queue.settled(),
     wake(poll = false) {
@@ -61,6 +64,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     drain: (on, by) => drain(loop, on, by),
     snapshot: () => snapshotOfLoop(loop),
+  };
+}
+
+/** A look is shared by all who ask for one of its kind while it lasts. */
+function oneAtATime(look: (registrations: boolean) => Promise<Foresight>): Reconciler['preview'] {
+  const underWay = new Map<boolean, Promise<Foresight>>();
+  return (registrations) => {
+    const known = underWay.get(registrations);
+    if (known !== undefined) return known;
+    const begun = look(registrations).finally(() => underWay.delete(registrations));
+    underWay.set(registrations, begun);
+    return begun;
   };
 }
 

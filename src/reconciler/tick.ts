@@ -1,7 +1,7 @@
 // Promises one tick: observe, plan, and the actions begun, which go on after it. What it learned is said once, kept for the next tick, and
 // decides when to look again.
 
-import type { Action, ForgeName, World } from '../core/model.ts';
+import type { Action, ForgeName, Plan, World } from '../core/model.ts';
 import { plan, strayWorkersOf } from '../core/plan.ts';
 import { standstillOf } from '../core/room.ts';
 import { crash, policyOf, takeSettings, type Loop } from './loop.ts';
@@ -11,7 +11,7 @@ import { absencesAfter, observe } from './observe.ts';
 const watchIntervalMs = 1_000;
 const idleIntervalMs = 60_000;
 
-export type Foresight = { readonly world: World; readonly actions: readonly Action[] };
+export type Foresight = Plan & { readonly world: World };
 
 export async function tick(loop: Loop): Promise<void> {
   const { history, herald, hands } = loop;
@@ -45,10 +45,19 @@ export async function tick(loop: Loop): Promise<void> {
 export async function foresee(loop: Loop): Promise<Foresight> {
   takeSettings(loop);
   const world = { ...(await look(loop, true)), absences: loop.absences };
-  return { world, actions: plan(world, policyOf(loop), loop.hands.clock.now()).actions };
+  return { world, ...plan(world, policyOf(loop), loop.hands.clock.now()) };
 }
 
-function look(loop: Loop, registrations: boolean): Promise<Omit<World, 'absences'>> {
+/**
+ * The same beside a loop that runs, which does not notice: host and, if asked for, registrations are read now, and of the jobs it is taken what
+ * the forges said last.
+ */
+export async function preview(loop: Loop, registrations: boolean): Promise<Foresight> {
+  const world = { ...(await look(loop, registrations, true)), absences: loop.absences };
+  return { world, ...plan(world, policyOf(loop), loop.hands.clock.now()) };
+}
+
+function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<World, 'absences'>> {
   const { sources, queue, hands, history, lastSlot, stop } = loop;
   const inFlight = queue.ids();
   const memory = () => ({
@@ -60,7 +69,7 @@ function look(loop: Loop, registrations: boolean): Promise<Omit<World, 'absences
     retries: history.retries,
     lastSlot,
   });
-  return observe(sources, inFlight, memory, registrations, stop.signal);
+  return observe({ ...sources, hushed }, inFlight, memory, registrations, stop.signal);
 }
 
 function freshOf(loop: Loop): Set<ForgeName> {

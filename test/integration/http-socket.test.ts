@@ -7,14 +7,20 @@ import { afterEach, expect, test } from 'vitest';
 import { isControllerError } from '../../src/errors.ts';
 import { createApp, serveHttp, type Serving } from '../../src/http/app.ts';
 import { statusSchema } from '../../src/http/wire.ts';
-import { busy, fixedClock, quiet, rememberingLog, settings } from '../support/snapshot-fixture.ts';
+import { busy, fixedClock, quiet, reconcilingOf, rememberingLog, settings } from '../support/snapshot-fixture.ts';
 
 const open: Serving[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((serving) => serving.close()));
 });
 
-const app = createApp({ snapshot: () => busy, settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog() });
+const app = createApp({
+  reconciler: reconcilingOf(() => busy),
+  settings: () => settings,
+  host: '127.0.0.1',
+  clock: fixedClock,
+  log: rememberingLog(),
+});
 
 async function serve(host = '127.0.0.1', port = 0, idleMs?: number): Promise<Serving> {
   const serving = await serveHttp({ app, host, port, ...(idleMs === undefined ? {} : { idleMs }) });

@@ -6,7 +6,7 @@ import { ControllerError } from '../../src/errors.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createRedactor } from '../../src/log.ts';
 import { healthSchema, problemSchema, statusSchema } from '../../src/http/wire.ts';
-import { busy, fixedClock, now, quiet, rememberingLog, settings, startedAt } from '../support/snapshot-fixture.ts';
+import { busy, fixedClock, now, quiet, reconcilingOf, rememberingLog, settings, startedAt } from '../support/snapshot-fixture.ts';
 
 function appOf(
   snapshot: Snapshot | (() => Snapshot),
@@ -14,7 +14,9 @@ function appOf(
 ): ReturnType<typeof createApp> & { lines: ReturnType<typeof rememberingLog>['lines'] } {
   const log = rememberingLog();
   const read = typeof snapshot === 'function' ? snapshot : () => snapshot;
-  return Object.assign(createApp({ snapshot: read, settings: () => settings, host, clock: fixedClock, log }), { lines: log.lines });
+  return Object.assign(createApp({ reconciler: reconcilingOf(read), settings: () => settings, host, clock: fixedClock, log }), {
+    lines: log.lines,
+  });
 }
 
 async function healthFor(
@@ -183,16 +185,17 @@ describe('messages of errors', () => {
       host: { machines: 0, error },
       forges: busy.forges.map((view) => ({ ...view, lastGoodPollAt: startedAt, error })),
       runners: busy.runners.map((view) => ({ ...view, lastError: error })),
+      denials: busy.denials.map((denial) => ({ ...denial, reason: 'host-unknown', sentence: `cannot be listed: said ${token}` })),
     };
     const options = { settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog(), mask: redactor.text };
-    const app = createApp({ ...options, snapshot: () => leaky });
+    const app = createApp({ ...options, reconciler: reconcilingOf(() => leaky) });
     const failing = createApp({
       ...options,
-      snapshot: () => {
+      reconciler: reconcilingOf(() => {
         throw new ControllerError('STORE_FAILED', `said ${token}`);
-      },
+      }),
     });
-    for (const answer of [app.request('/status'), app.request('/health'), failing.request('/status')]) {
+    for (const answer of [app.request('/status'), app.request('/health'), app.request('/api/v1/jobs'), failing.request('/status')]) {
       const text = await (await answer).text();
       expect(text).toContain('said [secret]');
       expect(text).not.toContain(token);

@@ -1,0 +1,130 @@
+// Promises the answers of /api/v1 about runners and jobs, from the Snapshot, and about the plan, from a look at the world. Pure.
+
+import type { EndReason, Action, Plan as CorePlan, StopReason, World } from '../core/model.ts';
+import type { Snapshot } from '../core/snapshot.ts';
+import { endedOf, runnerOf, waitingOf, type Show } from './status.ts';
+import type { Jobs, Plan, Runners } from './wire-v1.ts';
+
+/** What a look at the world found, and what would be done. */
+export type Preview = CorePlan & { readonly world: World };
+
+const plannedShown = 1_000;
+
+/** `at` makes a path of this API from one without the base path. */
+export function runnersOf({ runners }: Snapshot, iso: Show, at: (path: string) => string): Runners {
+  return {
+    runners: runners.map((runner) => ({
+      ...runnerOf(runner, iso),
+      links: { explain: at(`/api/v1/explain?job=${runner.job.id}`), stop: at(`/api/v1/runners/${runner.id}/stop`) },
+    })),
+  };
+}
+
+export function jobsOf(snapshot: Snapshot, wanted: Jobs['jobs'][number]['state'] | undefined, limit: number, iso: Show): Jobs {
+  const { denials, runners, ended } = snapshot;
+  const of = <T, J>(state: Jobs['jobs'][number]['state'], all: readonly T[], order: (a: T, b: T) => number, show: (each: T) => J): J[] =>
+    wanted === undefined || wanted === state ? all.toSorted(order).slice(0, limit).map(show) : [];
+  return {
+    jobs: [
+      ...of('waiting', denials, inLine, (denial) => waitingJobOf(denial)),
+      ...of(
+        'running',
+        runners,
+        (a, b) => b.createdAt - a.createdAt,
+        (runner) => runningJobOf(runner, iso),
+      ),
+      ...of(
+        'done',
+        ended,
+        (a, b) => b.endedAt - a.endedAt,
+        (view) => doneJobOf(view, iso),
+      ),
+    ],
+    total: { waiting: denials.length, running: runners.length, done: ended.length },
+  };
+}
+
+type Denied = Snapshot['denials'][number];
+
+/** Who has a place first, in its order; then who has none, newest first. */
+function inLine(a: Denied, b: Denied): number {
+  const place = ({ position }: Denied): number => position ?? Number.MAX_SAFE_INTEGER;
+  return place(a) - place(b) || b.job.id - a.job.id;
+}
+
+export function waitingJobOf(denial: Denied): Extract<Jobs['jobs'][number], { state: 'waiting' }> {
+  const { name: _, ...shown } = waitingOf(denial);
+  return { state: 'waiting', ...shown };
+}
+
+export function runningJobOf(runner: Snapshot['runners'][number], iso: Show): Jobs['jobs'][number] {
+  const { id, ...shown } = runnerOf(runner, iso);
+  return { state: 'running', runner: id, ...shown };
+}
+
+export function doneJobOf(ended: Snapshot['ended'][number], iso: Show): Jobs['jobs'][number] {
+  const { id, ...shown } = endedOf(ended, iso);
+  return { state: 'done', runner: id, ...shown };
+}
+
+export function planOf({ world, actions, denials }: Preview, now: number, iso: Show, mask: (text: string) => string): Plan {
+  return {
+    at: iso(now),
+    actions: actions.map(actionOf),
+    under_way: [...world.inFlight].toSorted(),
+    not_started: denials.slice(0, plannedShown).map((denial) => waitingJobOf({ ...denial, sentence: mask(denial.sentence) })),
+    not_started_left_out: Math.max(0, denials.length - plannedShown),
+    unknown: unknownOf(world).map(mask),
+  };
+}
+
+function actionOf(action: Action): Plan['actions'][number] {
+  const { kind, id } = action;
+  const why = whyOf(action);
+  if (kind === 'sweep-machine') return { kind, id, forge: null, job_id: null, profile: null, reason: null, why };
+  if (kind === 'sweep-registration') return { kind, id, forge: action.forge, job_id: null, profile: null, reason: null, why };
+  const { forge, job, profile } = action.runner;
+  return { kind, id, forge, job_id: job.id, profile, reason: 'reason' in action ? action.reason : null, why };
+}
+
+function whyOf(action: Action): string {
+  if (action.kind === 'sweep-machine') return 'it bears our mark, and no record speaks of it';
+  if (action.kind === 'sweep-registration') return `${action.registration.name} bears our mark, and no record speaks of it`;
+  const { job, profile, credentials } = action.runner;
+  if (action.kind === 'launch')
+    return credentials === undefined ? `job ${job.id} waits, and profile ${profile} serves it` : 'its start is gone through once more';
+  if (action.kind === 'confirm') return `the forge lists job ${job.id} as running: whether it is our runner that has it is asked`;
+  return reasons[action.reason];
+}
+
+const reasons: Readonly<Record<EndReason | StopReason, string>> = {
+  'start-timeout': 'its machine did not come up in time',
+  unpicked: 'Forgejo did not hand it the job in time',
+  'job-timeout': 'its job ran longer than its profile allows',
+  cancelled: 'Forgejo ended its job (cancelled, most likely)',
+  'job-gone': 'its job left the list of its forge',
+  'start-failed': 'its machine could not be made',
+  operator: 'an operator asked for it',
+  finished: 'its machine ended by itself after its job',
+  'machine-failed': 'its machine died',
+  'machine-lost': 'its machine vanished without a record of its end',
+};
+
+/** Why a runner ended, as the end of a sentence; a reason of a newer record is said as it is. */
+export function endSentenceOf(reason: string): string {
+  return Object.entries(reasons).find(([name]) => name === reason)?.[1] ?? reason;
+}
+
+/** What could not be read; registrations that nobody asked for are not missed. */
+function unknownOf({ machines, room, jobs, registrations }: World): string[] {
+  return [
+    ...told('the machines of this host', machines),
+    ...told('the free space of this host', room),
+    ...[...jobs].flatMap(([forge, reading]) => told(`the jobs of forge ${forge}`, reading)),
+    ...[...registrations].flatMap(([forge, reading]) => told(`the registrations of forge ${forge}`, reading)),
+  ];
+}
+
+function told(what: string, reading: { readonly state: string; readonly reason?: string }): string[] {
+  return reading.state === 'known' ? [] : [`${what}: ${reading.reason ?? 'unknown'}`];
+}

@@ -1,0 +1,58 @@
+// Promises the one table of what the API answers: the app mounts it and /openapi.json describes it, so that neither can drift from the
+// other. Data only; answers are named by their schema, so that the service need not load the schemas.
+
+import type * as wire from './wire.ts';
+import type * as v1 from './wire-v1.ts';
+import { job, labels, limit, state, type Parameter } from './parameters.ts';
+
+/** Every kind of answer by its name, which is also its schema's. */
+export type Answers = {
+  readonly Health: wire.Health;
+  readonly Status: wire.Status;
+  readonly Runners: v1.Runners;
+  readonly Jobs: v1.Jobs;
+  readonly Plan: v1.Plan;
+  readonly Explain: v1.Explain;
+};
+
+export type Route = {
+  readonly method: 'GET' | 'POST';
+  /** `{name}` is a parameter. */
+  readonly path: string;
+  readonly summary: string;
+  readonly query: Readonly<Record<string, Parameter<unknown>>>;
+  readonly answer: keyof Answers;
+  /** Status codes beside 200 that bear the same answer. */
+  readonly also?: readonly number[];
+};
+
+const none = {};
+
+export const routes = {
+  health: { method: 'GET', path: '/health', summary: 'Is it well, and if not, why.', query: none, answer: 'Health', also: [503] },
+  status: { method: 'GET', path: '/status', summary: 'Everything at one glance.', query: none, answer: 'Status' },
+  runners: { method: 'GET', path: '/api/v1/runners', summary: 'Runners with their phase.', query: none, answer: 'Runners' },
+  jobs: {
+    method: 'GET',
+    path: '/api/v1/jobs',
+    summary: 'Jobs that wait with the reason, that run, and that are done.',
+    query: { state, limit },
+    answer: 'Jobs',
+  },
+  plan: {
+    method: 'GET',
+    path: '/api/v1/plan',
+    summary: 'What would be done now, and why; does nothing.',
+    query: none,
+    answer: 'Plan',
+  },
+  explain: {
+    method: 'GET',
+    path: '/api/v1/explain',
+    summary: 'Who serves these labels, or everything known of a job; exactly one of the two.',
+    query: { labels, job },
+    answer: 'Explain',
+  },
+} as const satisfies Readonly<Record<string, Route>>;
+
+export type RouteName = keyof typeof routes;
