@@ -46,7 +46,7 @@ describe.each(templates)('from inside a machine of template %j', (options) => {
     const seenInside = facts(output);
     expect(seenInside).toMatchObject({
       uid: '0',
-      map: `0 ${0x70000000 + 7 * 65536} 65536`,
+      map: `0 ${uidBaseOf({ first: '192.168.100.0', last: '192.168.199.255', prefix: 24 }, 7)} 65536`,
       Seccomp: '2',
       NoNewPrivs: '1',
       owner: 'root',

@@ -14,7 +14,7 @@ describe('the start', () => {
     const { code, stderr } = await runProgram(service.arguments);
     expect([code, stderr.trim()]).toEqual([
       4,
-      `forgejo-runner-controller: STATE_LOCKED: another forgejo-runner-controller runs on ${service.stateDir}; stop it, or give this one its own stateDir and controllerId`,
+      `forgejo-runner-controller: STATE_LOCKED: another forgejo-runner-controller runs on ${service.stateDir}; stop it (systemctl stop forgejo-runner-controller), or give this one its own stateDir and controllerId`,
     ]);
     expect(await scene.done(service, await scene.queue('true'))).toMatchObject({ status: 'success' });
     await scene.clean(service);
