@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { uidBaseOf } from '../../src/core/subnets.ts';
 import { allowedCalls, deniedCalls, keptCapabilities } from '../../src/driver/confinement.ts';
 import { assignmentOf, seen, token } from '../contract/driver-contract.ts';
 import { createNspawnWorld, onHost } from '../contract/nspawn-world.ts';
