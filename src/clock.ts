@@ -62,8 +62,10 @@ export function createClock(source: TimeSource, offsetMs: number, onSet?: (ahead
 /** For one process that stores nothing: its time line is the wall's as it was at the start. */
 export const systemClock: Clock = createClock(hostTime, hostTime.wall() - hostTime.monotonic());
 
+type Deadline = { readonly signal: AbortSignal; readonly cancel: () => void };
+
 /** A signal that aborts after `ms`; `cancel` when what it bounds has ended, so that no timer is left behind. */
-export function deadlineOf(clock: Clock, ms: number): { readonly signal: AbortSignal; readonly cancel: () => void } {
+export function deadlineOf(clock: Clock, ms: number): Deadline {
   const late = new AbortController();
   const cancelled = new AbortController();
   const expire = async (): Promise<void> => {
@@ -72,4 +74,22 @@ export function deadlineOf(clock: Clock, ms: number): { readonly signal: AbortSi
   };
   void expire();
   return { signal: late.signal, cancel: () => cancelled.abort() };
+}
+
+/**
+ * As deadlineOf, in the process's own time, for one exchange: aborts with `outer`, too. AbortSignal.timeout() and any() would keep a timer and
+ * a signal for each exchange until the time is over; after `cancel` nothing is left of this one, neither here nor on `outer`.
+ */
+export function timeoutOf(ms: number, outer?: AbortSignal): Deadline {
+  const late = new AbortController();
+  const abort = (): void => late.abort();
+  const timer = setTimeout(abort, ms);
+  timer.unref();
+  const cancel = (): void => {
+    clearTimeout(timer);
+    outer?.removeEventListener('abort', abort);
+  };
+  outer?.addEventListener('abort', abort, { once: true });
+  if (outer?.aborted === true) abort();
+  return { signal: late.signal, cancel };
 }

@@ -274,6 +274,19 @@ const rules: readonly Rule[] = [
     ],
   },
   {
+    promise: 'a deadline goes with what it bounds: AbortSignal.timeout() and any() leave a timer and a signal behind',
+    over: () => sources,
+    faults: (source) => [
+      ...banned(/\bAbortSignal\.timeout\b/, nowhere)(source),
+      ...banned(/\bAbortSignal\.any\b/, /^src\/daemon[a-z-]*\.ts$/)(source),
+    ],
+    bad: [
+      ['src/forge/a.ts', 'const late = AbortSignal.timeout(30);'],
+      ['src/forge/a.ts', 'const both = AbortSignal.any([a, b]);'],
+    ],
+    good: [['src/daemon-end-all.ts', 'const once = AbortSignal.any([a, b]);']],
+  },
+  {
     promise: 'chance is an argument: Math.random is only ever handed in, by default or by the daemon',
     over: () => sources,
     faults: (source) => [

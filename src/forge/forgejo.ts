@@ -128,7 +128,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
     instanceUrl: options.instanceUrl,
     check,
     jobs,
-    registrations: (signal) => listAll(ask, runners, signal),
+    registrations: (signal) => listAll(ask, runners, options.clock, signal),
     registration,
     register,
     registered,
@@ -215,16 +215,16 @@ async function withdrawn(reason: unknown, id: number, unregister: (id: number) =
  * Every registration. Asked without `page` Forgejo sends all at once; what answers with fewer than X-Total-Count is paged instead. Pages are
  * ordered by last contact, so rows move between them: they are gathered by id, over several passes, until none is missing.
  */
-async function listAll(ask: Ask, runners: string, signal: AbortSignal | undefined): Promise<readonly Registration[]> {
+async function listAll(ask: Ask, runners: string, clock: Clock, signal: AbortSignal | undefined): Promise<readonly Registration[]> {
   const read = async (query: string) => {
     const answer = await ask({ method: 'GET', path: `${runners}${query}`, list: true, signal });
     return { answer, rows: valueOf(answer, 200, parseRegistrations), total: totalOf(answer.reply) };
   };
-  const late = AbortSignal.timeout(listingMs);
+  const until = clock.now() + listingMs;
   const whole = await read('');
   const found = new Map(whole.rows.map((row) => [row.id, row]));
   let { answer, total } = whole;
-  for (let pass = 1; pass <= passes && found.size < total && total <= mostRows && !late.aborted; pass += 1) {
+  for (let pass = 1; pass <= passes && found.size < total && total <= mostRows && clock.now() < until; pass += 1) {
     let last = 1;
     for (let page = 1; page <= last && found.size < total; page += 1) {
       const part = await read(`?page=${page}&limit=${pageSize}`);
@@ -232,7 +232,7 @@ async function listAll(ask: Ask, runners: string, signal: AbortSignal | undefine
       ({ answer, total } = part);
       // The size of a page is the server's choice; the first one shows it.
       if (page === 1) last = Math.ceil(total / part.rows.length);
-      if (part.rows.length === 0 || total > mostRows || late.aborted) break;
+      if (part.rows.length === 0 || total > mostRows || clock.now() >= until) break;
     }
   }
   if (found.size >= total) return [...found.values()].toSorted((a, b) => a.id - b.id);

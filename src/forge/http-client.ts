@@ -3,7 +3,7 @@
 // request header or a body.
 
 import { Pool } from 'undici';
-import type { Clock } from '../clock.ts';
+import { timeoutOf, type Clock } from '../clock.ts';
 import { ControllerError } from '../errors.ts';
 
 export type HttpCall = {
@@ -151,8 +151,15 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   }
 
   async function send(call: HttpCall): Promise<HttpReply> {
-    const deadline = AbortSignal.timeout(limits.callMs);
-    const signal = call.signal === undefined ? deadline : AbortSignal.any([call.signal, deadline]);
+    const deadline = timeoutOf(limits.callMs, call.signal);
+    try {
+      return await sendWithin(call, deadline.signal);
+    } finally {
+      deadline.cancel();
+    }
+  }
+
+  async function sendWithin(call: HttpCall, signal: AbortSignal): Promise<HttpReply> {
     const tries = call.method === 'GET' ? limits.tries : 1;
     for (let nth = 1; ; nth += 1) {
       const outcome = await attempt(call, signal);

@@ -1,7 +1,8 @@
 // The two kinds of time: the line that every deadline is on, and the wall clock that people read.
 
-import { describe, expect, test } from 'vitest';
-import { createClock, hostTime } from '../../src/clock.ts';
+import { getEventListeners } from 'node:events';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { createClock, hostTime, timeoutOf } from '../../src/clock.ts';
 import { anchorAfter, movedTo, timesOf, type Anchor } from '../../src/core/time-line.ts';
 import { aJob, aRunner } from '../support/build.ts';
 import { createTestClock } from '../support/clock.ts';
@@ -78,6 +79,37 @@ describe('the wall clock', () => {
     pausing = false;
     clock.now();
     expect(told).toEqual([]);
+  });
+});
+
+describe('the time of one exchange', () => {
+  const outer = new AbortController();
+  afterEach(() => void vi.useRealTimers());
+  const left = (): unknown => ({ timers: vi.getTimerCount(), listeners: getEventListeners(outer.signal, 'abort').length });
+
+  test('ends it when it is over', () => {
+    vi.useFakeTimers();
+    const { signal, cancel } = timeoutOf(30, outer.signal);
+    vi.advanceTimersByTime(29);
+    expect(signal.aborted).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(signal.aborted).toBe(true);
+    cancel();
+    expect(left()).toEqual({ timers: 0, listeners: 0 });
+  });
+  test('leaves neither a timer nor a listener behind when the exchange ended before', () => {
+    vi.useFakeTimers();
+    const { signal, cancel } = timeoutOf(30, outer.signal);
+    expect(left()).toEqual({ timers: 1, listeners: 1 });
+    cancel();
+    expect(left()).toEqual({ timers: 0, listeners: 0 });
+    expect(signal.aborted).toBe(false);
+  });
+  test('ends it with whatever it is a part of, also when that had ended before', () => {
+    const { signal, cancel } = timeoutOf(30, outer.signal);
+    outer.abort();
+    expect([signal.aborted, timeoutOf(30, outer.signal).signal.aborted]).toEqual([true, true]);
+    cancel();
   });
 });
 
