@@ -12,7 +12,7 @@ import { descriptionOf, inItsPlace, placeOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { bootIdOf, openTimeLine } from './daemon-clock.ts';
 import { createNspawnDriver, type NspawnDriver } from './driver/nspawn.ts';
-import type { Forge } from './forge/forge.ts';
+import type { Forge, ForgeListener } from './forge/forge.ts';
 import { createForgejo } from './forge/forgejo.ts';
 import type { Log } from './log.ts';
 import { createReconciler, type Reconciler, type Settings } from './reconciler/reconciler.ts';
@@ -35,18 +35,21 @@ export type Parts = {
 
 type Entry = { readonly config: Config['forges'][number]; readonly forge: Forge };
 
-export async function openParts(config: Config, log: Log, version: string): Promise<Parts> {
+/** `onAnswer` hears of every exchange with a forge. */
+export async function openParts(config: Config, log: Log, version: string, onAnswer?: ForgeListener): Promise<Parts> {
   const description = descriptionOf(config.controllerId, await hostKey());
   const store = await openFileStore(config);
   try {
-    return await partsOf(config, store, description, log, version);
+    return await partsOf(config, store, { description, log, version, onAnswer });
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-async function partsOf(config: Config, store: FileStore, description: string, log: Log, version: string): Promise<Parts> {
+type About = { readonly description: string; readonly log: Log; readonly version: string; readonly onAnswer: ForgeListener | undefined };
+
+async function partsOf(config: Config, store: FileStore, { description, log, version, onAnswer }: About): Promise<Parts> {
   const loaded = await store.load();
   const { quarantined } = loaded;
   for (const { name, reason } of loaded.aside)
@@ -63,7 +66,7 @@ async function partsOf(config: Config, store: FileStore, description: string, lo
     const known = entries.findLast(({ config: { name } }) => name === entry.name);
     // How often it is asked is the reconciler's business.
     if (known !== undefined && isDeepStrictEqual({ ...known.config, pollIntervalMs: entry.pollIntervalMs }, entry)) return known.forge;
-    const forge = createForgejo({ ...entry, clock, log });
+    const forge = createForgejo({ ...entry, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
     entries.push({ config: entry, forge });
     return forge;
   }

@@ -65,6 +65,8 @@ export type Snapshot = {
     readonly machines: number;
     /** What is free where machines and records lie; absent when it could not be read. */
     readonly room?: Room;
+    /** With less free than this nothing is started. */
+    readonly floor?: { readonly bytes: number; readonly inodes: number };
     /** Why nothing is started, whoever waits. */
     readonly full?: string;
   };

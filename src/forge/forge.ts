@@ -7,6 +7,19 @@ export type ForgeVersion = { readonly major: number; readonly minor: number; rea
 
 export type ReportOutcome = 'reported' | 'over' | 'foreign';
 
+/** What a server is asked, for whoever counts. */
+export type Operation =
+  | 'version'
+  | 'list-jobs'
+  | 'list-registrations'
+  | 'read-registration'
+  | 'register'
+  | 'unregister'
+  | 'report'
+  | 'other';
+
+export type ForgeListener = (forge: ForgeName, operation: Operation, status: number | undefined) => void;
+
 /**
  * One scope of one server. Errors of every call: FORGE_UNREACHABLE (no whole answer; `details.cancelled` when the signal fired),
  * FORGE_THROTTLED (`details.retryAfterMs`), FORGE_UNAUTHORIZED (token file, token or `details.scope`), FORGE_INCOMPATIBLE (too old, moved,

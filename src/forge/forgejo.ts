@@ -7,8 +7,9 @@ import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/m
 import { placeOf } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Forge, ForgeVersion } from './forge.ts';
+import type { Forge, ForgeListener, ForgeVersion } from './forge.ts';
 import { createListSieve } from './list-sieve.ts';
+import { operationOf } from './operation.ts';
 import { createHttpClient, type HttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
 import { type Asked, detailsOf, notJsonOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
 import {
@@ -38,6 +39,8 @@ export type ForgejoOptions = {
   /** 0 <= random() < 1; for the pauses between tries. */
   readonly random?: () => number;
   readonly limits?: Partial<HttpLimits>;
+  /** Hears of every question that was put to the server, again or for the first time; without a status there was no answer. */
+  readonly onAnswer?: ForgeListener;
 };
 
 /** Lists may be long (10,000 jobs are 2 MB), and are sieved when they are; nothing else is. */
@@ -158,6 +161,7 @@ function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly http:
     limits: options.limits,
     onRetry: (error, pauseMs) =>
       log.debug('retry', { forge, code: error.code, ...error.details, pauseMs: Math.round(pauseMs) }, error.message),
+    onAnswer: ({ method, path }, status) => options.onAnswer?.(forge, operationOf(method, path), status),
   });
   const ask: Ask = async ({ method, path, body, list = false, signal }) => {
     const token = await tokenFile.read();

@@ -88,6 +88,8 @@ export type HttpClientOptions = {
   readonly random: () => number;
   readonly limits?: Partial<HttpLimits> | undefined;
   readonly onRetry?: (error: ControllerError, pauseMs: number) => void;
+  /** Hears of every try; without a status there was no answer. */
+  readonly onAnswer?: ((call: HttpCall, status: number | undefined) => void) | undefined;
 };
 
 /** One try: an answer, or an error and the pause after which another try makes sense. */
@@ -140,11 +142,14 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 
   async function attempt(call: HttpCall, signal: AbortSignal): Promise<Try> {
     try {
-      return judge(base, call, await exchange(call, signal), options.clock.wallOf(options.clock.now()), limits);
+      const reply = await exchange(call, signal);
+      options.onAnswer?.(call, reply.status);
+      return judge(base, call, reply, options.clock.wallOf(options.clock.now()), limits);
     } catch (error) {
       if (error instanceof ControllerError) return { kind: 'failed', error, again: 'never' };
       // The network's errors have a code; a bug of ours must not pass for a forge that does not answer.
       if (error instanceof TypeError && !('code' in error)) throw error;
+      options.onAnswer?.(call, undefined);
       const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error);
       return { kind: 'failed', error: failure, again: brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
     }

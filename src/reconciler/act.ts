@@ -82,19 +82,23 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   const runner = known ?? (place === undefined ? planned : { ...planned, place });
   const profile = profileOf(runner, hands.policy());
   if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
+  // What was resumed lay on the disk for as long as nobody was there.
+  const recorded = known === undefined ? { recordedMs: clock.now() - runner.createdAt } : {};
   log.info('launch', { by: byOf(hands), ...factsOf(runner), reason: 'waiting', slot: runner.slot, resumed: known !== undefined });
   const { signal, cancel } = deadlineOf(clock, Math.max(1_000, runner.createdAt + profile.timeouts.startMs - clock.now()));
   try {
     const { credentials, ...phases } = await prepare(hands, runner, profile, known !== undefined, signal);
     const { instanceUrl } = forgeOf(hands, runner.forge);
     const { handle, labels } = runner.job;
+    const preparedAt = clock.now();
     await hands.driver.assign(
       runner.machine,
       { url: instanceUrl, uuid: credentials.uuid, token: credentials.token, handle, labels },
       signal,
     );
     const assignedAt = clock.now();
-    log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt, ...phases });
+    const assigned = { assignedMs: assignedAt - preparedAt };
+    log.info('assign', { ...factsOf(runner), afterMs: assignedAt - runner.createdAt, ...recorded, ...phases, ...assigned });
     await ledger.save({ ...runner, credentials, assignedAt });
   } finally {
     cancel();
@@ -148,7 +152,8 @@ async function confirm(hands: Hands, { id, taskId }: Pick<Of<'confirm'>, 'id' | 
   const now = hands.clock.now();
   if (registration?.status === 'active') {
     await hands.ledger.save({ ...runner, pickedAt: now, ...(taskId > 0 ? { taskId } : {}) });
-    hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt });
+    const waited = runner.assignedAt === undefined ? {} : { pickMs: now - runner.assignedAt };
+    hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt, ...waited });
     return;
   }
   const overdue = now - (runner.assignedAt ?? runner.createdAt) > profileOf(runner, hands.policy()).timeouts.pickMs;
@@ -222,8 +227,16 @@ async function finalize(hands: Hands, action: Of<'finalize'>): Promise<void> {
     ...factsOf(runner),
     reason,
     tookMs: clock.now() - runner.createdAt,
+    cleanMs: clock.now() - ending.at,
+    ...ranOf(runner, ending),
     ...(exit === undefined ? {} : { exit }),
   });
+}
+
+/** How long the job ran: from its pick-up, or from the hand-over when it was over before it was seen to run. */
+function ranOf({ pickedAt, assignedAt }: Runner, { reason, at }: NonNullable<Runner['ending']>): Facts {
+  const from = pickedAt ?? (reason === 'finished' ? assignedAt : undefined);
+  return from === undefined ? {} : { ranMs: at - from };
 }
 
 /**

@@ -68,10 +68,11 @@ export function snapshotOf(view: View): Snapshot {
   };
 }
 
-function roomOf({ world, policy }: View): Pick<Snapshot['host'], 'room' | 'full'> {
-  if (world === undefined) return {};
+function roomOf({ world, policy }: View): Pick<Snapshot['host'], 'room' | 'floor' | 'full'> {
+  const floor = policy.floor === undefined ? {} : { floor: policy.floor };
+  if (world === undefined) return floor;
   const full = standstillOf(world.room, policy.floor)?.sentence;
-  return { ...(world.room.state === 'known' ? { room: world.room.value } : {}), ...(full === undefined ? {} : { full }) };
+  return { ...floor, ...(world.room.state === 'known' ? { room: world.room.value } : {}), ...(full === undefined ? {} : { full }) };
 }
 
 function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {

@@ -186,3 +186,10 @@ test('after close every call is refused, and closing twice is fine', async () =>
   await forge.close();
   await expect(refusalFrom(forge.jobs())).resolves.toMatchObject({ code: 'FORGE_UNREACHABLE' });
 });
+
+test('every try is told to whoever counts, with the status of its answer', async () => {
+  const { forge, answers } = await forgejoUnderTest(inTurn({ status: 503 }, { kind: 'reset' }, good));
+  await forge.jobs();
+  await refusalFrom(forge.unregister(7));
+  expect(answers).toEqual(['home list-jobs 503', 'home list-jobs none', 'home list-jobs 200', 'home unregister 200']);
+});

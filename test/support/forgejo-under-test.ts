@@ -25,6 +25,8 @@ export type UnderTest = {
   /** Every line of the log, as JSON. */
   readonly lines: readonly string[];
   readonly concealed: readonly string[];
+  /** What was told to whoever counts: forge, operation, status. */
+  readonly answers: readonly string[];
   readonly tokenFile: string;
 };
 
@@ -47,6 +49,7 @@ export async function forgejoUnderTest(script: Script, options: UnderTestOptions
   const pauses: number[] = [];
   const lines: string[] = [];
   const concealed: string[] = [];
+  const answers: string[] = [];
   const note: Log['info'] = (...parts) => void lines.push(JSON.stringify(parts));
   const log: Log = { debug: note, info: note, warn: note, error: note, conceal: (secret) => void concealed.push(secret) };
   const clock: Clock = {
@@ -66,13 +69,14 @@ export async function forgejoUnderTest(script: Script, options: UnderTestOptions
     clock,
     log,
     random: options.random ?? (() => 0.5),
+    onAnswer: (name, operation, status) => void answers.push(`${name} ${operation} ${status ?? 'none'}`),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   onTestFinished(async () => {
     await forge.close();
     await rm(folder, { recursive: true, force: true });
   });
-  return { forge, server, pauses, lines, concealed, tokenFile };
+  return { forge, server, pauses, lines, concealed, answers, tokenFile };
 }
 
 /** The ControllerError that a promise rejects with; anything else fails the test. */
