@@ -4,11 +4,17 @@
 import { configHashOf, type Config } from './config/config.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
-import { createApp, serveHttp } from './http/app.ts';
+import type { Events } from './events.ts';
+import { createApp, createFollowing, serveHttp } from './http/app.ts';
 import type { RootLog } from './log.ts';
 
-/** `mask` conceals in the API's answers what `log` conceals in its lines. */
-export type Voice = { readonly version: string; readonly log: RootLog; readonly mask: (text: string) => string };
+/** `mask` conceals in the API's answers what `log` conceals in its lines; `events` is what these say. */
+export type Voice = {
+  readonly version: string;
+  readonly log: RootLog;
+  readonly mask: (text: string) => string;
+  readonly events: Events;
+};
 
 /** What an operator may ask of a running service. */
 export type Order = 'reload' | 'drain' | 'resume';
@@ -43,11 +49,12 @@ async function serve(
   orders: Orders,
   read: LiveOptions['read'],
 ): Promise<'stopped' | 'through'> {
-  const { log, mask } = voice;
+  const { log, mask, events } = voice;
   const reconciler = parts.reconciler('serving');
   const live = createLiveConfig({ config, parts, reconciler, log, mask, read });
   const { host } = config.http;
-  const app = createApp({ reconciler, settings: live.settings, host, clock: parts.clock, log, mask });
+  const following = createFollowing({ events, clock: parts.clock, start: reconciler.snapshot().startedAt });
+  const app = createApp({ reconciler, following, settings: live.settings, host, clock: parts.clock, log, mask });
   const http = await serveHttp({ app, ...config.http });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   const bug = Promise.withResolvers<never>();
@@ -59,6 +66,7 @@ async function serve(
     return await Promise.race([reconciler.run(orders.ending), bug.promise]);
   } finally {
     await live.close();
+    following.close();
     await http.close();
   }
 }

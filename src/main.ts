@@ -5,7 +5,9 @@ import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
 import { loadConfig, renderConfig, type Config } from './config/config.ts';
 import type { Order, Orders } from './daemon.ts';
+import { hostTime } from './clock.ts';
 import { isControllerError } from './errors.ts';
+import { createEvents } from './events.ts';
 
 const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
 
@@ -48,8 +50,11 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === 'end-all') return endEverything(config, values.yes === true, orders.ending);
   const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
   const redactor = createRedactor();
-  const log = createLog({ level: config.logLevel, redactor });
-  await runDaemon(config, { version: pkg.version, log, mask: redactor.text }, orders, (guarded) => loadConfig({ ...source, guarded }));
+  const events = createEvents(hostTime.wall);
+  const log = createLog({ level: config.logLevel, redactor, tap: (said) => events.publish(said) });
+  await runDaemon(config, { version: pkg.version, log, mask: redactor.text, events }, orders, (guarded) =>
+    loadConfig({ ...source, guarded }),
+  );
   return 0;
 }
 

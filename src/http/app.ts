@@ -6,16 +6,19 @@ import type { Clock } from '../clock.ts';
 import { isControllerError } from '../errors.ts';
 import { visible } from '../log-visible.ts';
 import type { Log } from '../log.ts';
+import type { Following } from './follow.ts';
 import { handlersOf, type Handlers, type Reconciling } from './handlers.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
 import type { Problem } from './wire.ts';
 
+export { createFollowing } from './follow.ts';
 export { serveHttp, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
 
 export type AppOptions = {
   readonly reconciler: Reconciling;
+  readonly following: Following;
   /** Of the configuration in force; called once per answer. */
   readonly settings: () => ApiSettings;
   /** Where the API is bound; it decides whether Host headers are checked. */
@@ -35,12 +38,15 @@ const headers: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
+/** A proxy that gathers what it passes on would hold events back. */
+const streamHeaders = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
+
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ reconciler, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
+export function createApp({ reconciler, following, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
   const app = new Hono();
   app.use(secured);
   if (isLoopback(host)) app.use(loopbackNamesOnly);
-  const handlers = handlersOf({ reconciler, settings, clock, mask });
+  const handlers = handlersOf({ reconciler, following, settings, clock, mask });
   for (const name of Object.keys(routes).filter(isRouteName)) mount(app, name, handlers);
   for (const [path, methods] of methodsByPath())
     app.all(path, (c) => {
@@ -98,8 +104,16 @@ function isRouteName(name: string): name is RouteName {
 function mount(app: Hono, name: RouteName, handlers: Handlers): void {
   const { method, path }: Route = routes[name];
   app.on(method, inHono(path), async (c) => {
-    const { value, status = 200 } = await handlers[name](c.req.url);
-    return json(c, value, status);
+    const reply = await handlers[name]({
+      url: c.req.url,
+      header: (header) => c.req.header(header),
+      headOnly: c.req.method === 'HEAD',
+    });
+    if ('stream' in reply) return new Response(reply.stream, { headers: streamHeaders });
+    if ('value' in reply) return json(c, reply.value, reply.status ?? 200);
+    const { status: refusedWith, code, title, detail, headers: more = {} } = reply.refusal;
+    for (const [header, value] of Object.entries(more)) c.header(header, value);
+    return answer(c, refusedWith, code, title, detail);
   });
 }
 

@@ -43,6 +43,12 @@ function oneOf<const T extends string>(name: string, words: readonly T[], descri
 
 export const limit = integer('limit', 1, 1_000, 'At most so many jobs of each state; 100 unless said otherwise.');
 export const job = integer('job', 1, Number.MAX_SAFE_INTEGER, 'The number of a job.');
+export const after = integer(
+  'after',
+  0,
+  1_000_000_000_000,
+  'Begin with what is kept after the event of this number; 0 = with all of it. Only new ones unless said otherwise.',
+);
 export const state = oneOf('state', ['waiting', 'running', 'done'], 'Only jobs of this state.');
 export const labels: Parameter<readonly string[]> = {
   name: 'labels',

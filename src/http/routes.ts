@@ -3,7 +3,7 @@
 
 import type * as wire from './wire.ts';
 import type * as v1 from './wire-v1.ts';
-import { job, labels, limit, state, type Parameter } from './parameters.ts';
+import { after, job, labels, limit, state, type Parameter } from './parameters.ts';
 
 /** Every kind of answer by its name, which is also its schema's. */
 export type Answers = {
@@ -13,6 +13,8 @@ export type Answers = {
   readonly Jobs: v1.Jobs;
   readonly Plan: v1.Plan;
   readonly Explain: v1.Explain;
+  /** One after the other, as a text/event-stream. */
+  readonly Event: v1.Event;
 };
 
 export type Route = {
@@ -52,6 +54,13 @@ export const routes = {
     summary: 'Who serves these labels, or everything known of a job; exactly one of the two.',
     query: { labels, job },
     answer: 'Explain',
+  },
+  events: {
+    method: 'GET',
+    path: '/api/v1/events',
+    summary: 'What happens, as server-sent events; goes on after the Last-Event-ID.',
+    query: { after },
+    answer: 'Event',
   },
 } as const satisfies Readonly<Record<string, Route>>;
 

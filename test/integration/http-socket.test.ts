@@ -5,22 +5,17 @@ import { Agent, request, type IncomingMessage } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { isControllerError } from '../../src/errors.ts';
-import { createApp, serveHttp, type Serving } from '../../src/http/app.ts';
+import { serveHttp, type Serving } from '../../src/http/app.ts';
 import { statusSchema } from '../../src/http/wire.ts';
-import { busy, fixedClock, quiet, reconcilingOf, rememberingLog, settings } from '../support/snapshot-fixture.ts';
+import { anApi } from '../support/api.ts';
+import { quiet } from '../support/snapshot-fixture.ts';
 
 const open: Serving[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((serving) => serving.close()));
 });
 
-const app = createApp({
-  reconciler: reconcilingOf(() => busy),
-  settings: () => settings,
-  host: '127.0.0.1',
-  clock: fixedClock,
-  log: rememberingLog(),
-});
+const app = anApi();
 
 async function serve(host = '127.0.0.1', port = 0, idleMs?: number): Promise<Serving> {
   const serving = await serveHttp({ app, host, port, ...(idleMs === undefined ? {} : { idleMs }) });

@@ -3,14 +3,14 @@
 import { describe, expect, test } from 'vitest';
 import type * as z from 'zod';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import { createApp, type AppOptions } from '../../src/http/app.ts';
+import type { AppOptions } from '../../src/http/app.ts';
 import { problemSchema } from '../../src/http/wire.ts';
 import { explainSchema, jobsSchema, planSchema, runnersSchema } from '../../src/http/wire-v1.ts';
-import { busy, fixedClock, now, previewed, quiet, reconcilingOf, rememberingLog, settings } from '../support/snapshot-fixture.ts';
+import { anApi, previewed, reconcilingOf } from '../support/api.ts';
+import { busy, now, quiet } from '../support/snapshot-fixture.ts';
 
-function appOf(snapshot: Snapshot, over: Partial<AppOptions['reconciler']> = {}): ReturnType<typeof createApp> {
-  const reconciler = reconcilingOf(() => snapshot, over);
-  return createApp({ reconciler, settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog() });
+function appOf(snapshot: Snapshot, over: Partial<AppOptions['reconciler']> = {}): ReturnType<typeof anApi> {
+  return anApi({ reconciler: reconcilingOf(() => snapshot, over) });
 }
 
 /** The answer, which has nothing that its schema does not name. */

@@ -3,18 +3,18 @@
 import { describe, expect, test } from 'vitest';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import { ControllerError } from '../../src/errors.ts';
-import { createApp } from '../../src/http/app.ts';
 import { createRedactor } from '../../src/log.ts';
 import { healthSchema, problemSchema, statusSchema } from '../../src/http/wire.ts';
-import { busy, fixedClock, now, quiet, reconcilingOf, rememberingLog, settings, startedAt } from '../support/snapshot-fixture.ts';
+import { anApi, reconcilingOf } from '../support/api.ts';
+import { busy, now, quiet, rememberingLog, startedAt } from '../support/snapshot-fixture.ts';
 
 function appOf(
   snapshot: Snapshot | (() => Snapshot),
   host = '127.0.0.1',
-): ReturnType<typeof createApp> & { lines: ReturnType<typeof rememberingLog>['lines'] } {
+): ReturnType<typeof anApi> & { lines: ReturnType<typeof rememberingLog>['lines'] } {
   const log = rememberingLog();
   const read = typeof snapshot === 'function' ? snapshot : () => snapshot;
-  return Object.assign(createApp({ reconciler: reconcilingOf(read), settings: () => settings, host, clock: fixedClock, log }), {
+  return Object.assign(anApi({ reconciler: reconcilingOf(read), host, log }), {
     lines: log.lines,
   });
 }
@@ -187,10 +187,10 @@ describe('messages of errors', () => {
       runners: busy.runners.map((view) => ({ ...view, lastError: error })),
       denials: busy.denials.map((denial) => ({ ...denial, reason: 'host-unknown', sentence: `cannot be listed: said ${token}` })),
     };
-    const options = { settings: () => settings, host: '127.0.0.1', clock: fixedClock, log: rememberingLog(), mask: redactor.text };
-    const app = createApp({ ...options, reconciler: reconcilingOf(() => leaky) });
-    const failing = createApp({
-      ...options,
+    const mask = redactor.text;
+    const app = anApi({ mask, reconciler: reconcilingOf(() => leaky) });
+    const failing = anApi({
+      mask,
       reconciler: reconcilingOf(() => {
         throw new ControllerError('STORE_FAILED', `said ${token}`);
       }),

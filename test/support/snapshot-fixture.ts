@@ -2,9 +2,8 @@
 
 import type { Clock } from '../../src/clock.ts';
 import type { Snapshot } from '../../src/core/snapshot.ts';
-import type { ApiSettings, AppOptions } from '../../src/http/app.ts';
+import type { ApiSettings } from '../../src/http/app.ts';
 import type { Facts, Log } from '../../src/log.ts';
-import { aJob, aRunner, aWorld } from './build.ts';
 
 export const startedAt = Date.UTC(2030, 0, 1);
 /** Ten minutes after the start: every grace is over. */
@@ -133,19 +132,3 @@ export function rememberingLog(): Log & { readonly lines: readonly (readonly [le
   };
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), conceal: () => undefined };
 }
-
-/** A loop that has that picture; a look at the world finds what is in `previewed`. */
-export function reconcilingOf(snapshot: () => Snapshot, over: Partial<AppOptions['reconciler']> = {}): AppOptions['reconciler'] {
-  return { snapshot, preview: () => Promise.resolve(previewed), ...over };
-}
-
-const launched = aRunner(aJob(51));
-export const previewed: Awaited<ReturnType<AppOptions['reconciler']['preview']>> = {
-  world: aWorld({ room: { state: 'unknown', reason: 'DRIVER_FAILED: no statfs' }, inFlight: new Set(['j0000050abc']) }),
-  actions: [
-    { kind: 'launch', id: launched.id, runner: launched },
-    { kind: 'stop', id: 'j0000052abc', runner: aRunner(aJob(52)), reason: 'job-timeout', graceMs: 10_000 },
-    { kind: 'sweep-machine', id: 'j0000053abc' },
-  ],
-  denials: busy.denials,
-};
