@@ -2,7 +2,12 @@
 
 import type { Target } from './mutation.ts';
 
-const loopTests = ['test/unit/reconciler-memory.test.ts', 'test/unit/reconciler-more.test.ts', 'test/unit/reconciler.test.ts'];
+const loopTests = [
+  'test/unit/reconciler-memory.test.ts',
+  'test/unit/reconciler-more.test.ts',
+  'test/unit/reconciler.test.ts',
+  'test/unit/reconciler-doubt.test.ts',
+];
 const seeds = 60;
 
 export const loopTargets: readonly Target[] = [

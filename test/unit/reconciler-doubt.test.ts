@@ -84,3 +84,21 @@ test('I9 a forge that has just come back is not believed that a machine without 
   expect(statesOf(rig)).toEqual(['running']);
   expect(rig.forge.rows).toHaveLength(1);
 });
+
+test('I2 registrations that cannot be read, with jobs that can, cost a working machine without a record nothing', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  rig.forge.pick(uuidOf(rig), job.handle);
+  await rig.step();
+  rig.store.records.clear();
+  rig.restart();
+  rig.forge.fail('registrations', 1_000);
+  // Well beyond the time for which nobody believes a forge that has just come back.
+  for (let minute = 0; minute < 3; minute += 1) {
+    rig.reconciler.maintain();
+    await rig.step(60_000);
+    await rig.step();
+  }
+  expect(statesOf(rig)).toEqual(['running']);
+});
