@@ -59,7 +59,7 @@ async function soak(): Promise<boolean> {
   const told = [...wrongs, ['grown', report.grown] as const].flatMap(([what, each]) => each.map((one) => `${what}: ${one}\n`));
   const zeros = wrongs.map(([, each]) => each.length).join(' / ');
   process.stdout.write(
-    `${tableOf(report.samples)}\n${report.seconds.toFixed(0)} s\n${told.join('')}${zeros} (lost, doubled, wrongly stopped, left over)\n`,
+    `${tableOf(report.samples)}\n${report.atWork}\n${report.seconds.toFixed(0)} s\n${told.join('')}${zeros} (lost, doubled, wrongly stopped, left over)\n`,
   );
   return told.length === 0;
 }
