@@ -1,9 +1,9 @@
-// Promises dist/forgejo-runner-controller.js: the whole program in one file (what is seldom needed in chunks beside it), runnable by Node 24
-// with no node_modules.
+// Promises dist/forgejo-runner-controller.js and dist/runner-status.js: each program whole in one file (what is seldom needed in chunks
+// beside it), runnable by Node 24 with no node_modules.
 
-import { readdirSync, rmSync } from 'node:fs';
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -24,15 +24,28 @@ const poolOnly: Plugin = {
   },
 };
 
-const { metafile } = await build({
+// An import of one of node's own modules loads whatever it ever offers (with node:http half of undici), which takes longer than all the
+// rest of a short command; asked for by name it loads what is used.
+const askedFor: Plugin = {
+  name: 'asked-for',
+  setup(plugged) {
+    plugged.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path, external: true } : { path, namespace: 'asked-for' },
+    );
+    plugged.onLoad({ filter: /^node:/, namespace: 'asked-for' }, ({ path }) => ({
+      // Behind an object of its own: what esbuild copies of a module are its own properties, and some of these load what they name.
+      contents: `module.exports = Object.create(process.getBuiltinModule(${JSON.stringify(path)}));`,
+    }));
+  },
+};
+
+const common = {
   metafile: true,
   absWorkingDir: at(''),
-  entryPoints: { 'forgejo-runner-controller': 'src/main.ts' },
   outdir: 'dist',
   bundle: true,
   minifySyntax: true, // names stay: the stack of a bug is read by people
   minifyWhitespace: true,
-  plugins: [poolOnly],
   splitting: true,
   format: 'esm',
   platform: 'node',
@@ -40,12 +53,23 @@ const { metafile } = await build({
   sourcemap: 'external',
   legalComments: 'none',
   chunkNames: 'chunks/[name]-[hash]',
-  banner: { js: banner },
   logLevel: 'warning',
-});
+} as const satisfies BuildOptions;
+
+// Each for itself: what both have would else be a third file that either has to open.
+const built = await Promise.all([
+  build({
+    ...common,
+    entryPoints: { 'forgejo-runner-controller': 'src/main.ts' },
+    plugins: [poolOnly],
+    banner: { js: banner },
+  }),
+  build({ ...common, entryPoints: { 'runner-status': 'src/runner-status.ts' }, plugins: [askedFor] }),
+]);
+chmodSync(at('dist/runner-status.js'), 0o755);
 
 // Only afterwards, so that a program that is started meanwhile finds one whole build or the other.
-const made = new Set(Object.keys(metafile.outputs).map((path) => at(path)));
+const made = new Set(built.flatMap(({ metafile }) => Object.keys(metafile.outputs)).map((path) => at(path)));
 for (const entry of readdirSync(at('dist'), { recursive: true, withFileTypes: true })) {
   const path = `${entry.parentPath}/${entry.name}`;
   if (entry.isFile() && !made.has(path)) rmSync(path);

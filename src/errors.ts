@@ -27,6 +27,12 @@ const table = {
   STORE_FAILED: { retry: true, http: 500, exit: 1 },
   /** The state directory belongs to somebody else: another controller id, or a running copy of this one. */
   STATE_LOCKED: { retry: false, http: 500, exit: 4 },
+  /** Of runner-status: nobody answers where the service should, or not in time, or something else does. */
+  API_UNREACHABLE: { retry: true, http: 502, exit: 3 },
+  /** Of runner-status: the service said no. */
+  API_REFUSED: { retry: false, http: 502, exit: 1 },
+  /** Of runner-status: the service does not know who asks, or this user may not open its socket. */
+  API_FORBIDDEN: { retry: false, http: 502, exit: 4 },
 } as const satisfies Record<string, Meaning>;
 
 export type ErrorCode = keyof typeof table;

@@ -1,5 +1,6 @@
-// Promises JSON text in which every character that a terminal obeys or a reader cannot see is written as an escape: the same data for a
-// program, and for a person nothing that moves the cursor, turns the direction of a line or hides. JSON itself escapes only those below U+0020.
+// Promises JSON text, and lines for a terminal, in which every character that a terminal obeys or a reader cannot see is written as an escape:
+// the same data for a program, and for a person nothing that moves the cursor, turns the direction of a line or hides. JSON itself escapes
+// only those below U+0020.
 
 const misleading = new RegExp(
   [
@@ -13,6 +14,13 @@ const misleading = new RegExp(
 
 export function visible(json: string): string {
   return json.replaceAll(misleading, (found) => found.split('').map(escapeOf).join(''));
+}
+
+const control = new RegExp(String.raw`[\u0000-\u001f]`, 'g');
+
+/** The same for text that is no JSON: one line, whatever it held. */
+export function visibleLine(text: string): string {
+  return visible(text.toWellFormed().replaceAll(control, escapeOf));
 }
 
 function escapeOf(unit: string): string {

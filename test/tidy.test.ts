@@ -54,7 +54,7 @@ const groups: readonly (readonly [pattern: RegExp, group: string, height: number
   [/^src\/http\//, 'http', 4],
   [/^src\/cli\//, 'cli', 5],
   [/^src\/daemon(?:-[a-z-]+)?\.ts$/, 'daemon', 5],
-  [/^src\/main\.ts$/, 'main', 6],
+  [/^src\/(?:main|runner-status)\.ts$/, 'main', 6],
 ];
 const adapters = new Set(['forge', 'driver', 'store']);
 const placeOf = (path: string) => {
@@ -114,7 +114,9 @@ function libraryFaults(source: Source): readonly string[] {
   return importsOf(source)
     .filter(
       (target) =>
-        !target.startsWith('src/') && !target.startsWith('node:') && !(target === 'package.json' && source.path === 'src/main.ts'),
+        !target.startsWith('src/') &&
+        !target.startsWith('node:') &&
+        !(target === 'package.json' && /^src\/(?:main|runner-status)\.ts$/.test(source.path)),
     )
     .flatMap((target) => {
       const name = target.split('/', target.startsWith('@') ? 2 : 1).join('/');
@@ -302,10 +304,13 @@ const rules: readonly Rule[] = [
     good: [['src/forge/a.ts', 'const random = options.random ?? Math.random;']],
   },
   {
-    promise: 'only main ends the process',
+    promise: 'only the two programs end their process',
     over: () => sources,
-    faults: banned(/\bprocess\.(?:exit|abort|reallyExit|exitCode)\b/, /^src\/main\.ts$/),
-    bad: [['src/daemon.ts', 'process.exit(1);']],
+    faults: banned(/\bprocess\.(?:exit|abort|reallyExit|exitCode)\b/, /^src\/(?:main|runner-status)\.ts$/),
+    bad: [
+      ['src/daemon.ts', 'process.exit(1);'],
+      ['src/cli/cli.ts', 'process.exitCode = 1;'],
+    ],
     good: [['src/main.ts', 'process.exit(1);']],
   },
   {
@@ -319,7 +324,7 @@ const rules: readonly Rule[] = [
     over: () => sources,
     faults: (source) => [
       ...banned(/\bprocess\.env\s*(?:\??\.|\[)/, /^src\/config\//)(source),
-      ...banned(/\bprocess\.env\b(?!\s*(?:\??\.|\[))/, /^src\/(?:main\.ts$|config\/)/)(source),
+      ...banned(/\bprocess\.env\b(?!\s*(?:\??\.|\[))/, /^src\/(?:main\.ts$|runner-status\.ts$|config\/)/)(source),
     ],
     bad: [
       ['src/driver/exec.ts', "const path = process.env['PATH'];"],

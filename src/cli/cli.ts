@@ -1,0 +1,145 @@
+// Promises runner-status as a function: words in, answers out, an exit code back. 0 done and well, 1 not well or refused, 2 usage, 3 the
+// service cannot be reached, 4 not allowed, 130 interrupted. One of the places that catch: here an error becomes a sentence.
+
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import type { Clock } from '../clock.ts';
+import { ControllerError, isControllerError } from '../errors.ts';
+import { visibleLine } from '../log-visible.ts';
+import { createClient, type Target } from './client.ts';
+import type { Command, Context, Given, Screen } from './command.ts';
+import { completionCommand } from './completion.ts';
+import { explainCommand, jobsCommand, planCommand } from './jobs.ts';
+import { statusCommand, watchCommand } from './status.ts';
+import { systemdKnows } from './systemd.ts';
+import { helpFor, helpOf, wordsOf } from './usage.ts';
+
+export type Surroundings = {
+  readonly version: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly screen: Screen;
+  /** One line to stderr. */
+  readonly note: (line: string) => void;
+  readonly clock: Clock;
+  /** Aborts at Ctrl-C and SIGTERM. */
+  readonly ending: AbortSignal;
+  /** How long an answer may take; 5 s unless said otherwise. */
+  readonly answerMs?: number;
+  /** Where services have their sockets. */
+  readonly sockets?: string;
+};
+
+/** Each controller of a host has one there, of its own name. */
+const usualSockets = '/run/forgejo-runner-controller';
+const usualUrl = 'http://127.0.0.1:8080';
+
+const commands: readonly Command[] = [
+  statusCommand,
+  watchCommand,
+  jobsCommand,
+  explainCommand,
+  planCommand,
+  completionCommand(() => commands),
+];
+
+export async function runCli(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { screen, ending } = surroundings;
+  const say = (sentence: string): void => surroundings.note(`runner-status: ${visibleLine(sentence)}`);
+  const words = wordsOf(argv, commands);
+  if (typeof words === 'string') {
+    say(`${words}; \`runner-status --help\` tells more`);
+    return 2;
+  }
+  const { command, given } = words;
+  if (given.is('help')) screen.write(argv.includes(command.name) ? helpFor(command) : helpOf(commands));
+  else if (given.is('version')) screen.write(`runner-status ${surroundings.version}\n`);
+  if (given.is('help') || given.is('version')) return 0;
+  let target: Target | undefined;
+  try {
+    target = targetOf(given, surroundings.sockets ?? usualSockets);
+    return await command.run(contextOf(surroundings, given, target, say), given);
+  } catch (error) {
+    if (ending.aborted) return 130;
+    if (!isControllerError(error)) throw error;
+    say(error.message);
+    if (error.code === 'API_UNREACHABLE' && target !== undefined && isHere(target)) {
+      const known = await systemdKnows(surroundings.env);
+      if (known !== undefined) surroundings.note(`systemd: ${visibleLine(known)}`);
+    }
+    return error.exitCode;
+  }
+}
+
+function contextOf({ screen, env, clock, ending, answerMs }: Surroundings, given: Given, target: Target, note: Context['note']): Context {
+  const token = tokenOf(given.text('token-file'));
+  const color = screen.isTTY && !given.is('no-color') && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  return {
+    client: createClient({ target, ending, token, ...(answerMs === undefined ? {} : { answerMs }) }),
+    screen,
+    look: () => ({ color, columns: screen.isTTY ? screen.columns() : undefined }),
+    json: given.is('json'),
+    clock,
+    ending,
+    note,
+  };
+}
+
+/** What was said; else the one socket that this user can open; else the usual address. */
+function targetOf(given: Given, sockets: string): Target {
+  const [url, path] = [given.text('url'), given.text('socket')];
+  if (path !== undefined) return { socket: path };
+  const open = url === undefined ? openIn(sockets) : [];
+  if (open.length > 1)
+    throw new ControllerError('CONFIG_INVALID', `several controllers are on this host: name one by --socket, of ${open.join(', ')}`);
+  if (open[0] !== undefined) return { socket: open[0] };
+  const parsed = URL.parse(url ?? usualUrl);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol))
+    throw new ControllerError('CONFIG_INVALID', `--url is no http or https URL: ${url}`);
+  if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '')
+    throw new ControllerError('CONFIG_INVALID', '--url is a scheme, a host, a port and a path only; a token is given by --token-file');
+  return { url: parsed };
+}
+
+/** Sockets that this user can open. Those that are not there, or not for this user, leave the other way, which says what is wrong with it. */
+function openIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.sock'))
+      .map((name) => `${folder}/${name}`)
+      .filter(isOpen);
+  } catch {
+    return [];
+  }
+}
+
+function isOpen(socket: string): boolean {
+  try {
+    accessSync(socket, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function tokenOf(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  let token: string;
+  try {
+    token = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new ControllerError(
+      'CONFIG_INVALID',
+      `--token-file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (!/^[\u0021-\u007e]{1,4096}$/.test(token))
+    throw new ControllerError('CONFIG_INVALID', `--token-file ${path} holds no token: one line without spaces`);
+  return token;
+}
+
+/** On this host, whose systemd can be asked. */
+function isHere(target: Target): boolean {
+  return 'socket' in target || /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(target.url.hostname);
+}

@@ -1,0 +1,45 @@
+// Promises what systemd knows of the service when the service itself does not answer: its state and since when, and how many of its machines
+// run on. Asks only; what systemd does not say is not guessed.
+
+import type { ExecFileException } from 'node:child_process';
+
+const unit = 'forgejo-runner-controller.service';
+/** What machines' units are called; a service of another name that begins alike is none. */
+const machineUnit = /^forgejo-runner-\S+-[jw][0-9a-z]{10}\.service$/;
+const answerMs = 3_000;
+
+/** A line for a person; undefined where there is no systemd that answers. */
+export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const [shown, listed] = await Promise.all([
+    systemctl(env, 'show', unit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
+    systemctl(env, 'list-units', 'forgejo-runner-*.service', '--state=active', '--plain', '--no-legend', '--no-pager'),
+  ]);
+  if (shown === undefined) return undefined;
+  return `${stateOf(propertiesOf(shown))}; ${machinesOf(listed)}`;
+}
+
+function propertiesOf(shown: string): ReadonlyMap<string, string> {
+  return new Map(shown.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+}
+
+function stateOf(properties: ReadonlyMap<string, string>): string {
+  const of = (name: string): string => properties.get(name) ?? '';
+  if (of('LoadState') === 'not-found') return `${unit} is not installed on this host`;
+  const since = of('StateChangeTimestamp');
+  const result = of('Result') === '' ? '' : `, result ${of('Result')}`;
+  return `${unit} is ${of('ActiveState')} (${of('SubState')}${result})${since === '' ? '' : ` since ${since}`}`;
+}
+
+function machinesOf(listed: string | undefined): string {
+  if (listed === undefined) return 'its machines could not be counted';
+  const count = listed.split('\n').filter((line) => machineUnit.test(line.split(' ')[0] ?? '')).length;
+  return count === 1 ? '1 machine of it runs on' : `${count === 0 ? 'no' : count} machines of it run${count === 0 ? '' : ' on'}`;
+}
+
+async function systemctl({ PATH }: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<string | undefined> {
+  const { execFile } = await import('node:child_process');
+  return new Promise((resolve) => {
+    const done = (error: ExecFileException | null, stdout: string): void => resolve(error === null ? stdout : undefined);
+    execFile('systemctl', [...args], { env: { PATH, LC_ALL: 'C' }, timeout: answerMs, encoding: 'utf8' }, done);
+  });
+}
