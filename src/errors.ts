@@ -9,6 +9,8 @@ const table = {
   CONFIG_INVALID: { retry: false, http: 500, exit: 2 },
   /** A request to our API that says what it may not; `details.parameter` names where. */
   PARAMETER_INVALID: { retry: false, http: 400, exit: 1 },
+  /** Nothing is wrong but that a token file is missing, empty or not to be read: it may be there at the next start. */
+  TOKEN_UNREADABLE: { retry: true, http: 500, exit: 5 },
   /** No usable answer: connection, time-out, 5xx, cut or unreadable body. */
   FORGE_UNREACHABLE: { retry: true, http: 502, exit: 1 },
   /** 429 or Retry-After: `details.retryAfterMs` says when. */

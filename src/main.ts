@@ -1,5 +1,5 @@
 // Promises argv -> command -> exit code; the only place that ends the process. Exit codes: 0 done, 1 failed, 2 configuration or usage,
-// 3 this host cannot run machines, 4 the state directory is held by another. One of the four places that catch.
+// 3 this host cannot run machines, 4 the state directory is held by another, 5 a token file cannot be read now. One of the four places that catch.
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
@@ -25,6 +25,9 @@ Options:
   -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
   -h, --help          this text
   -V, --version       the version
+
+Exit codes: 0 done; 1 failed; 2 configuration or usage; 3 this host cannot run machines; 4 the state directory is held by another;
+5 a token file is missing, empty or cannot be read (start it again when it is there); 70 a bug.
 `;
 
 async function main(argv: readonly string[]): Promise<number> {

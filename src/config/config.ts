@@ -1,5 +1,6 @@
 // Promises a frozen, whole Config from a YAML file and the environment, or CONFIG_INVALID with every mistake at once: its path, what kind
-// of value stood there (never a secret's value) and the remedy. The only reader of the environment and of configuration files.
+// of value stood there (never a secret's value) and the remedy; TOKEN_UNREADABLE when nothing but token files is missing. The only reader of
+// the environment and of configuration files.
 
 import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
@@ -47,7 +48,7 @@ const keys = [
 const defaultStateDir = '/var/lib/forgejo-runner-controller';
 
 /**
- * Reads the YAML file (when one is named) and lays the environment over it. Rejects with CONFIG_INVALID and nothing else:
+ * Reads the YAML file (when one is named) and lays the environment over it. Rejects with CONFIG_INVALID or TOKEN_UNREADABLE and nothing else:
  * `details.mistakes` is [{path, message, remedy}], and the message says the same in lines for a person.
  */
 export async function loadConfig({ file, env, host = thisHost, guarded = [] }: LoadOptions): Promise<Config> {
@@ -164,7 +165,8 @@ function invalid(mistakes: readonly Mistake[]): ControllerError {
   const many = mistakes.length >= mostMistakes ? ' or more' : '';
   const count = mistakes.length === 1 ? 'one mistake' : `${mistakes.length}${many} mistakes`;
   const lines = mistakes.map(({ path, message, remedy }) => `  ${path} ${message}: ${remedy}`);
-  return new ControllerError('CONFIG_INVALID', [`The configuration has ${count}:`, ...lines].join('\n'), {
+  const code = mistakes.every(({ passing }) => passing === true) ? 'TOKEN_UNREADABLE' : 'CONFIG_INVALID';
+  return new ControllerError(code, [`The configuration has ${count}:`, ...lines].join('\n'), {
     details: { mistakes: [...mistakes] },
   });
 }

@@ -139,9 +139,9 @@ function expand(written: string, path: string, { env, findings }: Context): stri
 
 async function checkToken(file: string, path: string, allowPending: boolean, { host, findings }: Context): Promise<void> {
   // With allowPending the service comes up before its token does; the forge reads the file again whenever it changes.
-  const pending = (message: string, remedy: string): void => {
+  const pending = (message: string, remedy: string, passing = true): void => {
     if (allowPending) findings.warn(path, `${message}; polling starts when the file holds a token`);
-    else findings.add(path, message, remedy);
+    else findings.add(path, message, remedy, passing);
   };
   let text: string;
   let mode: number;
@@ -157,7 +157,7 @@ async function checkToken(file: string, path: string, allowPending: boolean, { h
   const token = text.trim();
   if (token === '') pending(`names ${JSON.stringify(file)}, which is empty`, 'put an access token into it');
   else if (/^PENDING-/i.test(token))
-    pending(`names ${JSON.stringify(file)}, which holds a placeholder (PENDING-...)`, 'put the real access token into it');
+    pending(`names ${JSON.stringify(file)}, which holds a placeholder (PENDING-...)`, 'put the real access token into it', false);
   else if (/\s/.test(token) || token.length > 4096)
     findings.add(path, `names ${JSON.stringify(file)}, which holds more than one word`, 'leave nothing but the access token in it');
   else if (!/^[!-~]+$/.test(token))

@@ -2,13 +2,14 @@
 // goes on. Values of secrets, and values that look like one, are never quoted. Hand-written rather than zod: zod skips what comes after a
 // failure inside one object, and its answer to a wrong union or an unknown key does not say what to write instead.
 
-export type Mistake = { readonly path: string; readonly message: string; readonly remedy: string };
+/** `passing`: the same configuration may be right at the next start, for what is wrong lies outside of it. */
+export type Mistake = { readonly path: string; readonly message: string; readonly remedy: string; readonly passing?: true };
 
 /** Where mistakes and warnings go. `add` returns undefined so that a reader can end with it. */
 export type Findings = {
   readonly mistakes: Mistake[];
   readonly warnings: string[];
-  add(path: string, message: string, remedy: string): undefined;
+  add(path: string, message: string, remedy: string, passing?: boolean): undefined;
   warn(path: string, sentence: string): void;
   /** From now on this path is called by the name of the environment variable that it comes from. */
   rename(path: string, name: string): void;
@@ -50,8 +51,8 @@ export function createFindings(): Findings {
   return {
     mistakes,
     warnings,
-    add(path, message, remedy) {
-      const mistake = { path: nameOf(path), message, remedy };
+    add(path, message, remedy, passing = false) {
+      const mistake = { path: nameOf(path), message, remedy, ...(passing ? { passing } : {}) };
       if (mistakes.length < mostMistakes && !mistakes.some((known) => known.path === mistake.path && known.message === message))
         mistakes.push(mistake);
       return undefined;

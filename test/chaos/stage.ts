@@ -44,8 +44,7 @@ export async function openStage({ random, config = {} }: StageOptions): Promise<
   const service = await createService({
     controllerId,
     stateDir: `${disk}/state`,
-    // A token file that is taken away while the controller is killed would be a mistake in the configuration otherwise, and the end.
-    forge: { url: `http://127.0.0.1:${proxy.port}`, token: forgejo.token, allowPending: true },
+    forge: { url: `http://127.0.0.1:${proxy.port}`, token: forgejo.token },
     // As in docs/forgejo-runner-controller.service, but sooner.
     unitProperties: ['Restart=on-failure', 'RestartSec=200ms', 'RestartPreventExitStatus=2 3 4', 'StartLimitIntervalSec=0'],
     registrations: async (id) => {

@@ -1,7 +1,7 @@
 // Promises the command line as a process of its own: what it prints, where, and with which exit code it ends.
 
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,35 @@ test('a mistake in the file is told with its path, with exit code 2', async () =
   const { code, stderr } = await end(['check-config', '--config', await configured('maxConcurent: 3')]);
   expect(code).toBe(2);
   expect(stderr).toContain('maxConcurrent');
+});
+
+test.each([
+  ['is missing', (path: string) => rm(path)],
+  ['is empty', (path: string) => writeFile(path, ' \n')],
+  ['cannot be read', (path: string) => rm(path).then(() => mkdir(path))],
+])('a token file that %s is told at once, with exit code 5, which systemd starts again', async (_, spoil) => {
+  const config = await configured();
+  const token = join(folder, 'token');
+  await spoil(token);
+  for (const command of ['run', 'check-config']) {
+    const { code, stdout, stderr } = await end([command, '--config', config]);
+    expect([code, stdout]).toEqual([5, '']);
+    expect(stderr).toContain('TOKEN_UNREADABLE');
+    expect(stderr).toContain(`forges[0].tokenFile names "${token}", which`);
+  }
+});
+
+test('a token file that is missing beside another mistake, or holds no token, is a mistake like any other: exit code 2', async () => {
+  const broken = await configured('maxConcurent: 3');
+  await rm(join(folder, 'token'));
+  const { code, stderr } = await end(['--config', broken]);
+  expect(code).toBe(2);
+  for (const mistake of ['CONFIG_INVALID', 'tokenFile', 'maxConcurent']) expect(stderr).toContain(mistake);
+  const sound = await configured();
+  for (const text of ['PENDING-token', 'two words']) {
+    await writeFile(join(folder, 'token'), text);
+    expect(await end(['--config', sound])).toMatchObject({ code: 2, stderr: expect.stringContaining('CONFIG_INVALID') as string });
+  }
 });
 
 test.each([[['walk']], [['--nonsense']], [['run', 'now']]])('%j is no usage: exit code 2 and the usage on stderr', async (args) => {

@@ -67,7 +67,7 @@ function bare(config: Config): Config {
   return { ...config, controllerIdIsDefault: false, warnings: [] };
 }
 
-/** True when it loaded and its print loads to the same, or was CONFIG_INVALID without a secret in it; else it throws. */
+/** True when it loaded and its print loads to the same, or was CONFIG_INVALID (TOKEN_UNREADABLE when only the token is not there) without a secret in it; else it throws. */
 async function endsWell(given: Parameters<typeof load>[0]): Promise<boolean> {
   try {
     const config = await load(given);
@@ -75,7 +75,7 @@ async function endsWell(given: Parameters<typeof load>[0]): Promise<boolean> {
     // Defaults are spelled out in the print, so what warned of a default does not warn again.
     return isDeepStrictEqual(bare(again), bare(config));
   } catch (error) {
-    if (!isControllerError(error, 'CONFIG_INVALID')) throw error;
+    if (!isControllerError(error, 'CONFIG_INVALID') && !isControllerError(error, 'TOKEN_UNREADABLE')) throw error;
     return !error.message.includes(goodToken) && (error.details['mistakes'] as unknown[]).length > 0;
   }
 }

@@ -47,14 +47,14 @@ export function load({
   return loadConfig({ env, host, guarded, ...(yaml === undefined ? {} : { file: '/etc/frc.yaml' }) });
 }
 
-/** The mistakes and the whole message of a configuration that must not load; anything but CONFIG_INVALID is rethrown. */
+/** The mistakes and the whole message of a configuration that must not load; anything but the two codes of that is rethrown. */
 export async function refusal(
   given: Given,
 ): Promise<{ readonly mistakes: readonly Mistake[]; readonly message: string; readonly all: string }> {
   try {
     await load(given);
   } catch (error) {
-    if (!isControllerError(error, 'CONFIG_INVALID')) throw error;
+    if (!isControllerError(error, 'CONFIG_INVALID') && !isControllerError(error, 'TOKEN_UNREADABLE')) throw error;
     const mistakes = error.details['mistakes'] as readonly Mistake[];
     return { mistakes, message: error.message, all: `${error.message}\n${error.stack}\n${JSON.stringify(error.details)}` };
   }

@@ -70,8 +70,6 @@ export type ServiceOptions = {
     readonly instanceUrl?: string;
     readonly token: string;
     readonly scope?: Readonly<Record<string, unknown>>;
-    /** Start without a token, too. */
-    readonly allowPending?: boolean;
   };
   /** More of the YAML file; `profiles` without runner and binds get the stand-in's. */
   readonly config?: Readonly<Record<string, unknown>> & { readonly profiles?: readonly Readonly<Record<string, unknown>>[] };
@@ -284,20 +282,14 @@ async function configOf(
   const standIn = runner === undefined ? await installRunner() : { runner, bind: undefined };
   const { profiles = [{ name: 'default', labels: ['debian'] }], ...rest } = config;
   const block = 100 + (slice % 10) * 10;
-  const {
-    token: _,
-    scope = { instance: true },
-    allowPending = false,
-    instanceUrl = forge.url.replace('127.0.0.1', serviceAddress),
-    url,
-  } = forge;
+  const { token: _, scope = { instance: true }, instanceUrl = forge.url.replace('127.0.0.1', serviceAddress), url } = forge;
   return {
     controllerId,
     stateDir,
     http: { port },
     network: { pool: `192.168.${block}.0-192.168.${block + 9}.255`, allow: [`${serviceAddress}/32`] },
     ...rest,
-    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile, allowPending }],
+    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile }],
     profiles: profiles.map((profile) => ({
       runner: standIn.runner,
       ...(standIn.bind === undefined ? {} : { binds: [standIn.bind] }),
