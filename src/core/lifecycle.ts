@@ -23,8 +23,8 @@ import type { Phase } from './snapshot.ts';
 const pollsUntilGone = 2;
 /** A server that was away calls a runner idle until it reports again: who took the job is sure when ours was idle for this long. */
 const missedForMs = 10_000;
-/** What a stop may take beyond its grace before the machine is removed by force. */
-const forceAfterMs = 10_000;
+/** What a stop may take beyond its grace, when systemd has killed what did not obey, before the machine is removed by force. */
+const forceAfterMs = 2_000;
 
 /** The job of a runner as the forge lists it now. `unknown`: not read. `absent`: a good list without it. */
 export type JobSighting =

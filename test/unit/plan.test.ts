@@ -235,7 +235,8 @@ describe('one runner', () => {
   test('a stop that was recorded is asked again until the machine is gone, then it is removed by force', () => {
     const stopping = { ...picked, stop: { reason: 'job-timeout' as const, at: 10_000 } };
     expect(stepAt(11_000, lifeOf(stopping, machine, running))).toMatchObject({ kind: 'stop', reason: 'job-timeout' });
-    expect(stepAt(30_001, lifeOf(stopping, machine, running))).toMatchObject({ kind: 'finalize', reason: 'job-timeout' });
+    expect(stepAt(22_000, lifeOf(stopping, machine, running))).toMatchObject({ kind: 'stop', reason: 'job-timeout' });
+    expect(stepAt(22_001, lifeOf(stopping, machine, running))).toMatchObject({ kind: 'finalize', reason: 'job-timeout' });
     expect(stepAt(11_000, lifeOf(stopping, undefined, running))).toMatchObject({ kind: 'finalize', reason: 'job-timeout' });
   });
   test('I3 an id with an action under way gets no second one', () => {

@@ -134,7 +134,7 @@ test('I9 a machine without an exit record is gone before anything is said about 
     { obedient: false },
   );
   await busy(rig);
-  for (let second = 0; second < 25; second += 1) await rig.step();
+  for (let second = 0; second < 15; second += 1) await rig.step();
   expect(rig.store.records.values().toArray()[0]?.stop).toMatchObject({ reason: 'job-timeout' });
   rig.driver.fail('remove', { times: 2 });
   for (let second = 0; second < 3; second += 1) await rig.step();
