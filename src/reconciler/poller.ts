@@ -7,8 +7,12 @@ import { isControllerError, type ControllerError } from '../errors.ts';
 /** After anything happened, this interval for this long. */
 const busyIntervalMs = 500;
 const busyForMs = 60_000;
-/** A reply may cost at most one twentieth of the interval, up to a cap: what makes a list slow may be one person's jobs, and all wait. */
+/**
+ * A reply may cost at most one twentieth of the interval, up to a cap: what makes a list slow may be one person's jobs, and all wait. Its cost is
+ * the least of three in a row: one slow answer is a busy moment, ours as likely as the server's, and must not make us blind to what runs.
+ */
 const costFactor = 20;
+const costsKept = 3;
 const costCapMs = 60_000;
 const errorCapMs = 30_000;
 /** A runner at work reports every second. */
@@ -61,13 +65,14 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
   let polls = 0;
   let stirredAt = Number.NEGATIVE_INFINITY;
   let failures = 0;
+  let costs: readonly number[] = Array.from({ length: costsKept }, () => 0);
   let answersSince = Number.POSITIVE_INFINITY;
   let last: Reading<JobList> = { state: 'unknown', reason: 'not asked yet' };
   let status: PollStatus = {};
 
   const intervalAt = (now: number): number => {
     const wanted = now - stirredAt < busyForMs ? Math.min(busyIntervalMs, quietIntervalMs) : quietIntervalMs;
-    return Math.max(wanted, Math.min(costCapMs, costFactor * (status.lastPollMs ?? 0)), floorMs);
+    return Math.max(wanted, Math.min(costCapMs, costFactor * Math.min(...costs)), floorMs);
   };
 
   return {
@@ -91,6 +96,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
       answersSince = Math.min(answersSince, now);
       failures = 0;
       status = { lastGoodPollAt: now, lastPollMs: now - startedAt };
+      costs = [...costs, now - startedAt].slice(-costsKept);
       last = { state: 'known', value: list, at: startedAt };
       nextAt = startedAt + intervalAt(now);
       return last;

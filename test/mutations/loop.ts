@@ -108,16 +108,13 @@ export const loopTargets: readonly Target[] = [
     seeds,
     mutations: [
       ['the last list of a forge that fails stays known', "last = { state: 'unknown', reason: `${error.code}: ${error.message}` };", ''],
-      [
-        'a shared server is asked as often as any',
-        'costFactor * (status.lastPollMs ?? 0)), floorMs)',
-        'costFactor * (status.lastPollMs ?? 0)))',
-      ],
+      ['a shared server is asked as often as any', 'costFactor * Math.min(...costs)), floorMs)', 'costFactor * Math.min(...costs)))'],
       [
         'a slow server is asked as often as a quick one',
-        'Math.max(wanted, Math.min(costCapMs, costFactor * (status.lastPollMs ?? 0)), floorMs)',
+        'Math.max(wanted, Math.min(costCapMs, costFactor * Math.min(...costs)), floorMs)',
         'Math.max(wanted, floorMs)',
       ],
+      ['one slow answer puts the next look off', 'const costsKept = 3;', 'const costsKept = 1;'],
       ['failures of long ago slow down the next ones', 'failures = 0;\n      status', 'status'],
       ['a wish to poll overrules the pause of a forge that fails', 'if (failures === 0) nextAt = 0;', 'nextAt = 0;'],
       ['a throttled forge is not left alone as long as it asked for', 'now + Math.max(asked, backOffMs)', 'now + backOffMs'],

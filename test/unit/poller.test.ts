@@ -30,13 +30,25 @@ describe('poll cadence', () => {
   });
   test('a reply never costs the server more than a twentieth of its time', () => {
     const poller = createPoller('http://forge.test', 1_000, half);
-    answered(poller, 0, 86);
-    expect(poller.nextAt()).toBe(1_720);
+    for (const at of [0, 1_000, 2_000]) answered(poller, at, 86);
+    expect(poller.nextAt()).toBe(2_000 + 1_720);
+  });
+  test('one slow answer, or two, put nothing off: a busy moment must not hide what runs', () => {
+    const poller = createPoller('http://forge.test', 1_000, half);
+    for (const [at, ms] of [
+      [0, 900],
+      [1_000, 600],
+      [2_000, 20],
+      [3_000, 2_900],
+    ] as const) {
+      answered(poller, at, ms);
+      expect(poller.nextAt()).toBe(at + 1_000);
+    }
   });
   test('a list that one person made slow puts the next look off by a minute, not by ten', () => {
     const poller = createPoller('http://forge.test', 1_000, half);
-    answered(poller, 0, 29_000);
-    expect(poller.nextAt()).toBe(60_000);
+    for (const at of [0, 29_000, 58_000]) answered(poller, at, 29_000);
+    expect(poller.nextAt()).toBe(58_000 + 60_000);
   });
   test('codeberg.org is asked every 30 seconds at most, as the stock runner does', () => {
     const poller = createPoller('https://codeberg.org', 1_000, half);
