@@ -7,6 +7,12 @@ const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 const invariants = Array.from({ length: 9 }, (_, step) => `I${step + 1}`);
 
+/** The flags of node that stand in a file, one behind the other, after that. */
+const flagsOf = (path: string, before: RegExp) =>
+  [...(new RegExp(String.raw`${before.source}((?:['\s]*--[a-z][\w=-]+[',]*)+)`).exec(read(path))?.[1] ?? '').matchAll(/--[\w=-]+/g)].map(
+    String,
+  );
+
 describe('the documents', () => {
   test('docs/DEPENDENCIES.md names every dependency once, with its reason, and no other', () => {
     const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
@@ -89,5 +95,12 @@ describe('the documents', () => {
     const units = [...text.matchAll(/systemctl [a-z-]+ (?:--\S+ )*([a-z-]+)$/gm)].map((hit) => hit[1] ?? '');
     expect(units.filter((name) => !existsSync(new URL(`docs/${name}.service`, root)))).toEqual([]);
     expect(Math.min(named('What the journal says').length, named('A job waits').length, commands.length, units.length)).toBeGreaterThan(2);
+  });
+  test('the unit, README.md, docs/BENCHMARKS.md and the tests start node with the same flags: what is measured is what is installed', () => {
+    const flags = flagsOf('docs/forgejo-runner-controller.service', /ExecStart=\S+\/node /);
+    expect(flags.length).toBeGreaterThan(2);
+    expect(flagsOf('README.md', /\/bin\/node /)).toEqual(flags);
+    expect(flagsOf('docs/BENCHMARKS.md', /The service runs with `/)).toEqual(flags);
+    expect(flagsOf('test/support/service.ts', /process\.execPath,/)).toEqual(flags);
   });
 });
