@@ -159,7 +159,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       ...(options.unitProperties ?? []).flatMap((property) => ['-p', property]),
       ...settingsOf(options.environment, places),
       process.execPath,
-      '--heap-growing-percent=60',
+      '--optimize-for-size',
       '--max-semi-space-size=1',
       '--liftoff',
       '--no-wasm-tier-up',
