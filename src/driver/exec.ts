@@ -4,7 +4,7 @@
 
 import type { execa as Execa } from 'execa';
 import { ControllerError } from '../errors.ts';
-import { createShell } from './shell.ts';
+import { createShell, type ShellResult } from './shell.ts';
 
 export type RunOptions = {
   /** Text for its standard input; without it standard input is empty. */
@@ -58,7 +58,7 @@ export async function run(command: string, args: readonly string[], options: Run
 }
 
 /**
- * The two steps of a start that need other programs (making.ts). The inner side of the network is made while systemd starts the unit, because
+ * The two steps of a start that need other programs (making.ts), and the look at our rules (firewall.ts). The inner side of the network is made while systemd starts the unit, because
  * nothing runs in it before assign(). nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
  */
 const steps = `prepare() { mkfifo -m 600 -- "$1" && ip -batch -; }
@@ -69,6 +69,10 @@ launch() {
   shift 2
   systemd-run "$@" || return
   wait "$link"
+}
+fingerprint() {
+  rules=$(LC_ALL=C nft -s list table inet "$1") || return
+  printf '%s' "$rules" | sha256sum
 }`;
 
 const shell = createShell('/bin/sh', steps);
@@ -77,7 +81,7 @@ const shell = createShell('/bin/sh', steps);
 export async function tryPerform(command: string, args: readonly string[], options: Omit<RunOptions, 'signal'> = {}): Promise<RunResult> {
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const result = await shell.run([command, ...args], timeoutMs, options.input ?? '');
-  if (result.kind === 'lost') return { code: undefined, stdout: '', stderr: '', trouble: `was lost sight of: ${result.why}` };
+  if (result.kind === 'lost') return resultOf(result);
   const { code, output } = result;
   if (code === 124 || code === 137) return { code, stdout: '', stderr: output, trouble: `did not end within ${timeoutMs} ms` };
   const missing = code === 127 && output.startsWith('timeout: ');
@@ -94,12 +98,21 @@ export async function perform(command: string, args: readonly string[], options:
 /** Runs one of the steps above, which has to succeed. Rejects with DRIVER_FAILED and what it wrote, also when it takes too long. */
 export async function performStep(name: 'prepare' | 'launch', args: readonly string[], input: string, timeoutMs: number): Promise<void> {
   const result = await shell.call([name, ...args], timeoutMs, input);
-  if (result.kind === 'ended' && result.code === 0) return;
-  const trouble =
-    result.kind === 'lost'
-      ? { code: undefined, stderr: '', trouble: `was lost sight of: ${result.why}` }
-      : { code: result.code, stderr: result.output };
-  throw failureOf(name, args, { stdout: '', ...trouble });
+  if (result.kind !== 'ended' || result.code !== 0) throw failureOf(name, args, resultOf(result));
+}
+
+/** The SHA-256 of a table of nft as it lists it, without counters; undefined when there is none. Rejects with DRIVER_FAILED. */
+export async function fingerprint(table: string, timeoutMs: number): Promise<string | undefined> {
+  const result = await shell.call(['fingerprint', table], timeoutMs, '');
+  if (result.kind === 'ended' && result.code === 0) return result.output;
+  if (result.kind === 'ended' && result.output.includes('No such file or directory')) return undefined;
+  throw failureOf('nft', ['-s', 'list', 'table', 'inet', table], resultOf(result));
+}
+
+function resultOf(result: ShellResult): RunResult {
+  return result.kind === 'lost'
+    ? { code: undefined, stdout: '', stderr: '', trouble: `was lost sight of: ${result.why}` }
+    : { code: result.code, stdout: '', stderr: result.output };
 }
 
 /** The DRIVER_FAILED that says which command failed and how. */

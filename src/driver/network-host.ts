@@ -1,17 +1,9 @@
-// Promises that our one nftables table says what the configuration says, with the forges' addresses as they resolve now, and knows the
-// uplink. Touches that table only (I6).
+// Promises what the network of machines needs to know of this host: the uplink, and the forges' addresses as they resolve now.
 
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import { perform } from './exec.ts';
-import { isIpv4, rulesOf } from './network.ts';
-import type { Endpoint, RulesInput } from './network.ts';
-
-const timeoutMs = 10_000;
-
-export async function applyRules(input: RulesInput): Promise<void> {
-  await perform('nft', ['-f', '-'], { input: rulesOf(input), timeoutMs });
-}
+import { isIpv4 } from './network.ts';
+import type { Endpoint } from './network.ts';
 
 /** MTU of the interface with the default route; 1500 when there is none. */
 export async function uplinkMtu(): Promise<number> {

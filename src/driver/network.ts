@@ -1,5 +1,5 @@
-// Promises the network of machines as text for `ip -batch` and `nft -f`, derived from configuration and slot. Pure; network-host.ts
-// applies it. Our interfaces are told from everybody else's by a link group number, so foreign traffic meets none of these rules (I6).
+// Promises the network of machines as text for `ip -batch` and `nft -f`, derived from configuration and slot. Pure; making.ts and
+// firewall.ts apply it. Our interfaces are told from everybody else's by a link group number, so foreign traffic meets none of these rules (I6).
 
 import { createHash } from 'node:crypto';
 import { subnetOf } from '../core/subnets.ts';

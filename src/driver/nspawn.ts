@@ -5,7 +5,7 @@ import { mkdirSync, watch } from 'node:fs';
 import { statfs, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { isMachineId } from '../core/naming.ts';
-import type { MachineId, Profile, Room } from '../core/model.ts';
+import type { Machine, MachineId, Profile, Room } from '../core/model.ts';
 import { uidBaseOf } from '../core/subnets.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -13,13 +13,14 @@ import { deliver } from './assignment.ts';
 import { consoleOf } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
+import { createFirewall } from './firewall.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
 import { listMachines } from './listing.ts';
 import { launchUnit, prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
-import { applyRules, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
@@ -56,6 +57,7 @@ export type NspawnDriver = Driver & {
 
 export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
   const { controllerId, stateDir, network, log, clock } = input;
+  const firewall = createFirewall({ controllerId, clock, log });
   let profiles = input.profiles;
   // A forge that left the configuration still hears from the machines it has: its address stays open until the next start.
   const forgeUrls = new Set(input.forgeUrls);
@@ -84,7 +86,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
         log.warn('host-error', { url, error }, 'a forge name did not resolve; machines cannot reach it until it does'),
       ),
     ]);
-    await applyRules({ controllerId, network, endpoints, nameservers: resolvers });
+    await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers });
     return { images: new Map(images), resolvers, mtu };
   }
 
@@ -109,6 +111,12 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     });
   }
 
+  async function list(): Promise<readonly Machine[]> {
+    const machines = await listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) });
+    if (machines.some(({ state }) => state !== 'exited')) firewall.watch();
+    return machines;
+  }
+
   async function ready(): Promise<Prepared> {
     if (prepared === undefined) await check();
     return prepared ?? ready();
@@ -128,6 +136,8 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
   async function startOnce(spec: MachineSpec): Promise<void> {
     const paths = pathsOf(stateDir, spec.id);
     const host = await ready();
+    // Begun here, waited for below: it costs a start nothing that way.
+    firewall.watch();
     if (await exists(paths.exit)) return;
     if ((await exists(paths.started)) && (await unitIsThere(controllerId, spec.id))) return;
     if ((await exists(paths.shared)) && !(await exists(paths.fifo))) return; // had its job, and is gone: list() says so
@@ -148,7 +158,8 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.
     const shared = fillShared(paths, spec, async (fifo) => prepareHost(link, fifo));
-    await Promise.all([shared, makeRoot(spec, image, host.resolvers)]);
+    // Nothing starts without its isolation.
+    await Promise.all([shared, makeRoot(spec, image, host.resolvers), firewall.look()]);
     await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase }));
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
@@ -205,7 +216,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
   return {
     check: () => onHost('check', check),
     configure: (settings) => onHost('configure', () => configure(settings)),
-    list: () => onHost('list', () => listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) })),
+    list: () => onHost('list', list),
     claim: () => onHost('claim', () => claimPool(controllerId, network.pool)),
     room: () => onHost('room', room),
     start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
