@@ -7,6 +7,7 @@ import { urlsOf, type Parts } from './daemon-parts.ts';
 import { ControllerError, isControllerError } from './errors.ts';
 import type { ApiSettings } from './http/app.ts';
 import type { RootLog } from './log.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import type { Reconciler } from './reconciler/reconciler.ts';
 
 export type LiveConfig = {
@@ -19,7 +20,10 @@ export type LiveConfig = {
 
 export type LiveOptions = {
   readonly config: Config;
-  readonly parts: Pick<Parts, 'clock' | 'settingsOf'> & { readonly driver: Pick<Parts['driver'], 'configure'> };
+  readonly parts: Pick<Parts, 'clock' | 'settingsOf'> & {
+    readonly driver: Pick<Parts['driver'], 'configure'>;
+    readonly metrics: Pick<Metrics, 'configure'>;
+  };
   readonly reconciler: Pick<Reconciler, 'configure' | 'maintain'>;
   readonly log: RootLog;
   readonly mask: (text: string) => string;
@@ -56,6 +60,7 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
     requireCron(wanted);
     await parts.driver.configure({ profiles: wanted.profiles, forgeUrls: urlsOf(wanted) });
     reconciler.configure(parts.settingsOf(wanted));
+    parts.metrics.configure(wanted.metrics);
     log.setLevel(wanted.logLevel);
     if (wanted.maintenance !== current.maintenance) {
       await cron.destroy();

@@ -1,12 +1,14 @@
 // Promises the composition root of the service. Starts the parts in order, wires cron, the operator's orders and the way out, and stops the
 // parts in the reverse order. The end of the service touches no running job.
 
+import { hostTime } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
 import type { Events } from './events.ts';
 import { createApp, createFollowing, serveHttp } from './http/app.ts';
 import type { RootLog } from './log.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
 
 /** `mask` conceals in the API's answers what `log` conceals in its lines; `events` is what these say. */
 export type Voice = {
@@ -24,16 +26,18 @@ export type Orders = { readonly ending: AbortSignal; obey(take: (order: Order, b
 
 /** Runs until `ending` aborts or a drain is through. Rejects with the code that main turns into an exit code, or with a bug. */
 export async function runDaemon(config: Config, voice: Voice, orders: Orders, read: LiveOptions['read']): Promise<void> {
-  const { version, log } = voice;
+  const { version, log, events } = voice;
+  const metrics = createMetrics({ now: hostTime.monotonic, ...config.metrics });
+  events.follow((fact) => metrics.take(fact));
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
   for (const warning of config.warnings) log.warn('warning', {}, warning);
-  const parts = await openParts(config, log, version);
+  const parts = await openParts(config, log, version, (...answer) => metrics.forgeAnswered(...answer));
   let result: string;
   let unclaim: (() => void) | undefined;
   try {
     unclaim = await parts.driver.claim();
     await parts.driver.check();
-    result = await serve(config, parts, voice, orders, read);
+    result = await serve(config, { ...parts, metrics }, voice, orders, read);
   } finally {
     unclaim?.();
     await parts.close();
@@ -44,7 +48,7 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
 
 async function serve(
   config: Config,
-  parts: Parts,
+  parts: Parts & { readonly metrics: Metrics },
   voice: Voice,
   orders: Orders,
   read: LiveOptions['read'],
@@ -52,9 +56,13 @@ async function serve(
   const { log, mask, events } = voice;
   const reconciler = parts.reconciler('serving');
   const live = createLiveConfig({ config, parts, reconciler, log, mask, read });
+  const metering = {
+    render: () => parts.metrics.render(reconciler.snapshot(), parts.clock),
+    requestAnswered: (route: string, status: number) => parts.metrics.requestAnswered(route, status),
+  };
   const { host } = config.http;
   const following = createFollowing({ events, clock: parts.clock, start: reconciler.snapshot().startedAt });
-  const app = createApp({ reconciler, following, settings: live.settings, host, clock: parts.clock, log, mask });
+  const app = createApp({ reconciler, following, settings: live.settings, host, clock: parts.clock, log, mask, metering });
   const http = await serveHttp({ app, ...config.http });
   log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   const bug = Promise.withResolvers<never>();

@@ -47,6 +47,7 @@ const groups: readonly (readonly [pattern: RegExp, group: string, height: number
   [/^src\/(?:errors|clock|events|log(?:-[a-z-]+)?)\.ts$/, 'base', 1],
   [/^src\/(?:forge\/forge|driver\/driver|store\/store)\.ts$/, 'ports', 2],
   [/^src\/config\//, 'config', 2],
+  [/^src\/metrics\//, 'metrics', 3],
   [/^src\/forge\//, 'forge', 3],
   [/^src\/driver\//, 'driver', 3],
   [/^src\/store\//, 'store', 3],
@@ -86,6 +87,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   driver: /\/(?:driver|nspawn|nixos-container)\.ts$/,
   store: /\/(?:store|file-store)\.ts$/,
   reconciler: /\/reconciler\.ts$/,
+  metrics: /\/metrics\.ts$/,
   http: /\/(?:http|app|wire(?:-v1)?)\.ts$/,
   cli: /\/cli\.ts$/,
 };
@@ -107,6 +109,7 @@ const libraries: Readonly<Record<string, RegExp>> = {
   yaml: /^src\/config\//,
   pino: /^src\/log\.ts$/,
   'node-cron': /^src\/daemon/,
+  'prom-client': /^src\/metrics\//,
   zod: /^src\/store\/|wire[^/]*\.ts$/,
 };
 

@@ -43,6 +43,7 @@ const keys = [
   'profiles',
   'network',
   'maintenance',
+  'metrics',
   'strict',
 ] as const;
 const defaultStateDir = '/var/lib/forgejo-runner-controller';
@@ -129,6 +130,7 @@ async function readRoot(
     profiles,
     network,
     maintenance: root.get('maintenance', cron) ?? '*/10 * * * *',
+    metrics: { perRepository: root.section('metrics', ['perRepository'])?.get('perRepository', flag) ?? false },
     logLevel: root.get('logLevel', oneOf(['debug', 'info', 'warn', 'error'])) ?? 'info',
   };
 }

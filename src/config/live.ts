@@ -27,6 +27,7 @@ const live = [
   'jobTimeoutMs',
   'profiles',
   'maintenance',
+  'metrics',
   'logLevel',
 ] as const;
 

@@ -22,6 +22,7 @@ export function renderConfig(config: Config): string {
         pollInterval: formatDuration(config.pollIntervalMs),
         jobTimeout: formatDuration(config.jobTimeoutMs),
         maintenance: config.maintenance,
+        metrics: { ...config.metrics },
         logLevel: config.logLevel,
         http: { ...config.http },
         forges: config.forges.map(forgeOf),

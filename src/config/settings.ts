@@ -45,6 +45,8 @@ export type Config = {
   readonly network: NetworkConfig;
   /** Cron expression of the maintenance: unused registrations of ours, artefact audit. */
   readonly maintenance: string;
+  /** Whether /metrics counts for each repository what its jobs used: who may ask then learns which repositories are busy. */
+  readonly metrics: { readonly perRepository: boolean };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Things a careful operator should know, e.g. a token file that others may read. */
   readonly warnings: readonly string[];

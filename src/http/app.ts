@@ -8,6 +8,7 @@ import { visible } from '../log-visible.ts';
 import type { Log } from '../log.ts';
 import type { Following } from './follow.ts';
 import { handlersOf, type Handlers, type Reconciling } from './handlers.ts';
+import { countedBy, metricsPath, mountMetrics, type Metering } from './metering.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
 import type { Problem } from './wire.ts';
@@ -27,6 +28,8 @@ export type AppOptions = {
   readonly log: Log;
   /** Masks secrets in messages of errors (the text of the log's redactor); what is named a secret is never shown anyway. */
   readonly mask?: (text: string) => string;
+  /** Who measures; without it there is no /metrics. */
+  readonly metering?: Metering;
 };
 
 const headers: Readonly<Record<string, string>> = {
@@ -42,13 +45,15 @@ const headers: Readonly<Record<string, string>> = {
 const streamHeaders = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ reconciler, following, settings, host, clock, log, mask = asItIs }: AppOptions): Hono {
+export function createApp({ reconciler, following, settings, host, clock, log, mask = asItIs, metering }: AppOptions): Hono {
   const app = new Hono();
+  if (metering !== undefined) app.use(countedBy(metering));
   app.use(secured);
   if (isLoopback(host)) app.use(loopbackNamesOnly);
   const handlers = handlersOf({ reconciler, following, settings, clock, mask });
   for (const name of Object.keys(routes).filter(isRouteName)) mount(app, name, handlers);
-  for (const [path, methods] of methodsByPath())
+  if (metering !== undefined) mountMetrics(app, metering);
+  for (const [path, methods] of methodsByPath(metering === undefined ? [] : [metricsPath]))
     app.all(path, (c) => {
       c.header('allow', methods.join(', '));
       return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
@@ -121,8 +126,9 @@ function inHono(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-function methodsByPath(): ReadonlyMap<string, readonly string[]> {
-  const methods = new Map<string, string[]>();
+/** `more` are paths beside those of the table that are only read. */
+function methodsByPath(more: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const methods = new Map<string, string[]>(more.map((path) => [path, ['GET', 'HEAD']]));
   for (const { method, path } of Object.values(routes)) {
     const known = methods.get(inHono(path)) ?? [];
     methods.set(inHono(path), [...known, ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);

@@ -150,17 +150,14 @@ async function confirm(hands: Hands, { id, taskId }: Pick<Of<'confirm'>, 'id' | 
   if (runner?.credentials === undefined) return;
   const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
   const now = hands.clock.now();
-  if (registration?.status === 'active') return notePick(hands, runner, taskId);
+  if (registration?.status === 'active') {
+    await hands.ledger.save({ ...runner, pickedAt: now, ...(taskId > 0 ? { taskId } : {}) });
+    const waited = runner.assignedAt === undefined ? {} : { pickMs: now - runner.assignedAt };
+    hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt, ...waited });
+    return;
+  }
   const overdue = now - (runner.assignedAt ?? runner.createdAt) > profileOf(runner, hands.policy()).timeouts.pickMs;
   if (runner.missedAt === undefined && registration?.status === 'idle' && overdue) await hands.ledger.save({ ...runner, missedAt: now });
-}
-
-/** `taskId`: 0 when it is not known. */
-async function notePick(hands: Hands, runner: Runner, taskId: number): Promise<void> {
-  const now = hands.clock.now();
-  await hands.ledger.save({ ...runner, pickedAt: now, ...(taskId > 0 ? { taskId } : {}) });
-  const waited = runner.assignedAt === undefined ? {} : { pickMs: now - runner.assignedAt };
-  hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt, ...waited });
 }
 
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
@@ -194,11 +191,7 @@ async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): P
     return undefined;
   }
   const registration = await forge.registration(runner.credentials.id);
-  if (registration?.status === 'active') {
-    // Whatever the list said when, it is at work: its job's clock must not run from a guess.
-    if (runner.pickedAt === undefined) await notePick(hands, runner, 0);
-    return undefined;
-  }
+  if (registration?.status === 'active') return undefined;
   // A forge that has just come back calls workers idle; one that it does not know any more has nothing to do.
   if (registration !== undefined && hands.fresh(runner.forge)) return undefined;
   return reason === 'job-gone' && registration === undefined ? 'cancelled' : reason;

@@ -48,8 +48,8 @@ export const actTargets: readonly Target[] = [
       ],
       [
         'a registration that sits idle counts as picked',
-        "if (registration?.status === 'active') return notePick(hands, runner, taskId);",
-        'if (registration !== undefined) return notePick(hands, runner, taskId);',
+        "if (registration?.status === 'active') {\n    await hands.ledger.save({ ...runner, pickedAt",
+        'if (registration !== undefined) {\n    await hands.ledger.save({ ...runner, pickedAt',
       ],
       ['the task of a job is not written down', '...(taskId > 0 ? { taskId } : {})', ''],
       [
@@ -83,20 +83,11 @@ export const actTargets: readonly Target[] = [
         'if (runner.stop === undefined || action.graceMs > 0) {\n    await hands',
       ],
       ['a stop is written down and not delivered', 'await hands.driver.stop(runner.machine, action.graceMs);', ''],
+      ['a job that seems gone is ended without asking its registration', "if (registration?.status === 'active') return undefined;", ''],
       [
         'a job that was handed out this moment is ended as un-picked',
         "reason === 'unpicked' && runner.missedAt === undefined ? await taskOf(hands, runner) : undefined",
         'Number.NaN > 0 ? 0 : undefined',
-      ],
-      [
-        'a job that seems gone is ended without asking its registration',
-        "  if (registration?.status === 'active') {\n    // Whatever",
-        "  if (registration?.status === 'active' && reason !== 'job-gone') {\n    // Whatever",
-      ],
-      [
-        'a pick-up that is found while a machine was about to be stopped is not noted',
-        'if (runner.pickedAt === undefined) await notePick(hands, runner, 0);',
-        '',
       ],
       [
         'a registration that is gone is no cancel',

@@ -15,11 +15,21 @@ describe('a configuration that is read again', () => {
 
   test('is taken where it can change live', async () => {
     const yaml = `${base.replace(']\n', `, ${second}]\n`)}maxConcurrent: 9\nmaxPerRepository: 2\npollInterval: 3s\njobTimeout: 5m\nlogLevel: debug
-maintenance: "*/5 * * * *"\nprofiles: [{name: new, labels: [gpu]}]\n`;
+maintenance: "*/5 * * * *"\nmetrics: {perRepository: true}\nprofiles: [{name: new, labels: [gpu]}]\n`;
     const next = await load({ yaml });
     const live = liveOf(await load({ yaml: base }), next);
     expect(live).toEqual({ config: next, taken: expect.anything(), waiting: [] });
-    const all = ['forges', 'jobTimeout', 'logLevel', 'maintenance', 'maxConcurrent', 'maxPerRepository', 'pollInterval', 'profiles'];
+    const all = [
+      'forges',
+      'jobTimeout',
+      'logLevel',
+      'maintenance',
+      'maxConcurrent',
+      'maxPerRepository',
+      'metrics',
+      'pollInterval',
+      'profiles',
+    ];
     expect(live.taken.toSorted()).toEqual(all);
   });
 

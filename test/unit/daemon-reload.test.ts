@@ -30,7 +30,12 @@ async function benchOf(read: (guarded: readonly string[]) => Promise<Config>, re
   };
   const live = createLiveConfig({
     config: await load({ yaml: basicYaml }),
-    parts: { driver, clock: createTestClock(), settingsOf },
+    parts: {
+      driver,
+      clock: createTestClock(),
+      settingsOf,
+      metrics: { configure: ({ perRepository }) => void told.push(`metrics ${perRepository}`) },
+    },
     reconciler: { configure: ({ policy }) => void told.push(`loop ${policy.maxConcurrent}`), maintain: () => undefined },
     log: Object.assign(log, { setLevel: (level: string) => void told.push(`log ${level}`) }),
     mask: (text) => text,
@@ -73,7 +78,7 @@ test('a good one is taken by the host first, then by the loop and the log; what 
   const { live, told, log } = await benchOf(read);
   const before = live.settings().configHash;
   await live.reload('signal SIGHUP');
-  expect(told).toEqual(['driver default', 'loop 3', 'log debug']);
+  expect(told).toEqual(['driver default', 'loop 3', 'metrics false', 'log debug']);
   expect(live.settings()).toMatchObject({ maxConcurrent: 3, reload: { waiting: ['http'] } });
   expect(live.settings().configHash).not.toBe(before);
   expect(guarded).toEqual(expect.arrayContaining(['/run/token', expect.stringContaining('/var/lib')]));

@@ -2,7 +2,6 @@
 // the look and the deed.
 
 import { expect, test } from 'vitest';
-import { ControllerError } from '../../src/errors.ts';
 import { aProfile } from '../support/build.ts';
 import { createRig, type Rig } from '../support/reconciler-rig.ts';
 
@@ -101,24 +100,5 @@ test('I2 registrations that cannot be read, with jobs that can, cost a working m
     await rig.step(60_000);
     await rig.step();
   }
-  expect(statesOf(rig)).toEqual(['running']);
-});
-
-test('I9 a pick-up that only the stop of its machine found out is noted: the job clock runs from there and not from a guess', async () => {
-  const timeouts = { startMs: 20_000, pickMs: 5_000, jobMs: 60_000, stopMs: 5_000 };
-  const rig = createRig({ profiles: [aProfile({ timeouts })] });
-  const job = rig.forge.queue(1);
-  await rig.step();
-  // The list is a long time old: it still says waiting.
-  const waiting = await rig.forge.jobs();
-  Object.assign(rig.forge, { jobs: () => Promise.resolve(waiting) });
-  const registration = rig.forge.registration.bind(rig.forge);
-  Object.assign(rig.forge, { registration: (id: number) => Promise.reject(new ControllerError('FORGE_UNREACHABLE', `${id}: away`)) });
-  for (let second = 0; second < 30; second += 1) await rig.step();
-  rig.forge.pick(uuidOf(rig), job.handle);
-  Object.assign(rig.forge, { registration });
-  for (let second = 0; second < 10; second += 1) await rig.step();
-  expect([...rig.store.records.values()]).toMatchObject([{ pickedAt: expect.any(Number) }]);
-  for (let second = 0; second < 45; second += 1) await rig.step();
   expect(statesOf(rig)).toEqual(['running']);
 });

@@ -1,0 +1,43 @@
+// Promises to read a fact without believing it: a name that is not one of the known ones is `other`, a time that is none is left out.
+
+import type { Action, EndReason } from '../core/model.ts';
+import type { Fact } from '../events.ts';
+
+/** Written as a record so that the compiler misses none. */
+const ends: Readonly<Record<EndReason, true>> = {
+  finished: true,
+  'start-timeout': true,
+  unpicked: true,
+  'job-timeout': true,
+  cancelled: true,
+  'job-gone': true,
+  'start-failed': true,
+  operator: true,
+  'machine-failed': true,
+  'machine-lost': true,
+};
+const actions: Readonly<Record<Action['kind'], true>> = {
+  launch: true,
+  confirm: true,
+  stop: true,
+  finalize: true,
+  'sweep-machine': true,
+  'sweep-registration': true,
+};
+
+export const endReasons = Object.keys(ends);
+export const actionKinds = Object.keys(actions);
+
+/** Seconds of a duration in milliseconds. */
+export function secondsOf(fact: Fact, name: string): number | undefined {
+  const ms = fact.facts[name];
+  return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 ? ms / 1000 : undefined;
+}
+
+export function oneOf(known: readonly string[], value: unknown): string {
+  return known.find((each) => each === value) ?? 'other';
+}
+
+export function wordOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
