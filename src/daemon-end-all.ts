@@ -13,6 +13,7 @@ export type EndAllOptions = {
   /** False: only tell. */
   readonly confirmed: boolean;
   readonly log: Log;
+  readonly mask: (text: string) => string;
   /** One line for a person. */
   readonly say: (line: string) => void;
   readonly ending: AbortSignal;
@@ -23,7 +24,8 @@ const patienceMs = 45_000;
 
 /** True when it was only told, or when nothing of ours is left. Rejects with STATE_LOCKED while the service runs. */
 export async function endAll(config: Config, version: string, options: EndAllOptions): Promise<boolean> {
-  const parts = await openParts(config, options.log, version);
+  const { log, mask } = options;
+  const parts = await openParts(config, { version, log, mask });
   try {
     return await endAllOf(parts, options);
   } finally {
@@ -31,7 +33,10 @@ export async function endAll(config: Config, version: string, options: EndAllOpt
   }
 }
 
-export async function endAllOf(parts: Pick<Parts, 'driver' | 'clock' | 'reconciler'>, options: EndAllOptions): Promise<boolean> {
+export async function endAllOf(
+  parts: Pick<Parts, 'driver' | 'clock' | 'reconciler'>,
+  options: Omit<EndAllOptions, 'mask'>,
+): Promise<boolean> {
   const { confirmed, log, say, ending } = options;
   const reconciler = parts.reconciler('ending');
   const before = await reconciler.foresee();

@@ -4,7 +4,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { createFileArchive, type FileArchive } from './archive/file-archive.ts';
 import { hostTime, type Clock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { Mode } from './core/model.ts';
@@ -26,6 +28,7 @@ const leastInodes = 10_000;
 export type Parts = {
   readonly driver: NspawnDriver;
   readonly clock: Clock;
+  readonly archive: FileArchive;
   readonly reconciler: (mode: Mode) => Reconciler;
   /** What the reconciler is to work by under this configuration; a forge whose entry is unchanged is the same object again. */
   readonly settingsOf: (config: Config) => Settings;
@@ -35,21 +38,27 @@ export type Parts = {
 
 type Entry = { readonly config: Config['forges'][number]; readonly forge: Forge };
 
-/** `onAnswer` hears of every exchange with a forge. */
-export async function openParts(config: Config, log: Log, version: string, onAnswer?: ForgeListener): Promise<Parts> {
+/** `mask` conceals in what is archived what `log` conceals in its lines; `onAnswer` hears of every exchange with a forge. */
+export type PartsVoice = {
+  readonly version: string;
+  readonly log: Log;
+  readonly mask: (text: string) => string;
+  readonly onAnswer?: ForgeListener | undefined;
+};
+
+export async function openParts(config: Config, voice: PartsVoice): Promise<Parts> {
   const description = descriptionOf(config.controllerId, await hostKey());
   const store = await openFileStore(config);
   try {
-    return await partsOf(config, store, { description, log, version, onAnswer });
+    return await partsOf(config, store, description, voice);
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-type About = { readonly description: string; readonly log: Log; readonly version: string; readonly onAnswer: ForgeListener | undefined };
-
-async function partsOf(config: Config, store: FileStore, { description, log, version, onAnswer }: About): Promise<Parts> {
+async function partsOf(config: Config, store: FileStore, description: string, voice: PartsVoice): Promise<Parts> {
+  const { version, log, mask, onAnswer } = voice;
   const loaded = await store.load();
   const { quarantined } = loaded;
   for (const { name, reason } of loaded.aside)
@@ -59,6 +68,14 @@ async function partsOf(config: Config, store: FileStore, { description, log, ver
   const { clock, runners } = await openTimeLine(line);
   const { controllerId, stateDir, network, profiles } = config;
   const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls: urlsOf(config), log, clock });
+  const archive = createFileArchive({
+    folder: join(stateDir, 'archive'),
+    caps: config.archive,
+    consoles: (wanted, maxBytes) => driver.consoles(wanted, maxBytes),
+    mask,
+    log,
+    clock,
+  });
   // Those that were replaced, too: what is under way through them must not be cut before the end.
   const entries: Entry[] = [];
 
@@ -79,6 +96,7 @@ async function partsOf(config: Config, store: FileStore, { description, log, ver
   return {
     driver,
     clock,
+    archive,
     settingsOf,
     reconciler: (mode) =>
       createReconciler({
@@ -86,6 +104,7 @@ async function partsOf(config: Config, store: FileStore, { description, log, ver
         mode,
         driver,
         store,
+        archive,
         records: runners.map((runner) => inItsPlace(runner, places)),
         quarantined,
         clock,
@@ -94,6 +113,7 @@ async function partsOf(config: Config, store: FileStore, { description, log, ver
         version,
       }),
     async close() {
+      await archive.close();
       await Promise.all(entries.map(({ forge }) => forge.close()));
       await store.close();
     },

@@ -23,6 +23,7 @@ export type LiveOptions = {
   readonly parts: Pick<Parts, 'clock' | 'settingsOf'> & {
     readonly driver: Pick<Parts['driver'], 'configure'>;
     readonly metrics: Pick<Metrics, 'configure'>;
+    readonly archive: Pick<Parts['archive'], 'configure'>;
   };
   readonly reconciler: Pick<Reconciler, 'configure' | 'maintain'>;
   readonly log: RootLog;
@@ -61,6 +62,7 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
     await parts.driver.configure({ profiles: wanted.profiles, forgeUrls: urlsOf(wanted) });
     reconciler.configure(parts.settingsOf(wanted));
     parts.metrics.configure(wanted.metrics);
+    parts.archive.configure(wanted.archive);
     log.setLevel(wanted.logLevel);
     if (wanted.maintenance !== current.maintenance) {
       await cron.destroy();

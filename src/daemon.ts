@@ -31,7 +31,7 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
   events.follow((fact) => metrics.take(fact));
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
   for (const warning of config.warnings) log.warn('warning', {}, warning);
-  const parts = await openParts(config, log, version, (...answer) => metrics.forgeAnswered(...answer));
+  const parts = await openParts(config, { ...voice, onAnswer: (...answer) => metrics.forgeAnswered(...answer) });
   let result: string;
   let unclaim: (() => void) | undefined;
   try {

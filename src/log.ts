@@ -33,6 +33,7 @@ export type Event =
   | 'maintenance'
   | 'quarantine'
   | 'clock'
+  | 'archive'
   | 'warning'
   | 'http';
 

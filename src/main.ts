@@ -68,10 +68,11 @@ function checkConfig(config: Config): number {
 }
 
 async function endEverything(config: Config, confirmed: boolean, ending: AbortSignal): Promise<number> {
-  const [{ endAll }, { createLog }] = await Promise.all([import('./daemon-end-all.ts'), import('./log.ts')]);
+  const [{ endAll }, { createLog, createRedactor }] = await Promise.all([import('./daemon-end-all.ts'), import('./log.ts')]);
   // What it tells a person goes to stdout, the audit lines beside it.
-  const log = createLog({ level: config.logLevel, destination: process.stderr });
-  return (await endAll(config, pkg.version, { confirmed, log, say, ending })) ? 0 : 1;
+  const redactor = createRedactor();
+  const log = createLog({ level: config.logLevel, destination: process.stderr, redactor });
+  return (await endAll(config, pkg.version, { confirmed, log, mask: redactor.text, say, ending })) ? 0 : 1;
 }
 
 function say(line: string): void {

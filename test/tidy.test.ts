@@ -45,19 +45,20 @@ const nowhere = /^$/;
 const groups: readonly (readonly [pattern: RegExp, group: string, height: number])[] = [
   [/^src\/core\//, 'core', 0],
   [/^src\/(?:errors|clock|events|log(?:-[a-z-]+)?)\.ts$/, 'base', 1],
-  [/^src\/(?:forge\/forge|driver\/driver|store\/store)\.ts$/, 'ports', 2],
+  [/^src\/(?:forge\/forge|driver\/driver|store\/store|archive\/archive)\.ts$/, 'ports', 2],
   [/^src\/config\//, 'config', 2],
   [/^src\/metrics\//, 'metrics', 3],
   [/^src\/forge\//, 'forge', 3],
   [/^src\/driver\//, 'driver', 3],
   [/^src\/store\//, 'store', 3],
+  [/^src\/archive\//, 'archive', 3],
   [/^src\/reconciler\//, 'reconciler', 3],
   [/^src\/http\//, 'http', 4],
   [/^src\/cli\//, 'cli', 5],
   [/^src\/daemon(?:-[a-z-]+)?\.ts$/, 'daemon', 5],
   [/^src\/(?:main|runner-status)\.ts$/, 'main', 6],
 ];
-const adapters = new Set(['forge', 'driver', 'store']);
+const adapters = new Set(['forge', 'driver', 'store', 'archive']);
 const placeOf = (path: string) => {
   const found = groups.find(([pattern]) => pattern.test(path));
   return found === undefined ? undefined : { group: found[1], height: found[2] };
@@ -86,6 +87,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   forge: /\/(?:forge|forgejo)\.ts$/,
   driver: /\/(?:driver|nspawn|nixos-container)\.ts$/,
   store: /\/(?:store|file-store)\.ts$/,
+  archive: /\/(?:archive|file-archive)\.ts$/,
   reconciler: /\/reconciler\.ts$/,
   metrics: /\/metrics\.ts$/,
   http: /\/(?:http|app|wire(?:-v1)?)\.ts$/,

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { pollDuration, readForges, type Host } from './forges.ts';
-import { absolutePath, bindHost, controllerId, cron, duration, flag, freeSpace, integer, listenAddress, oneOf } from './kinds.ts';
+import { absolutePath, bindHost, controllerId, cron, duration, flag, freeSpace, integer, keptSize, listenAddress, oneOf } from './kinds.ts';
 import { checkShown } from './guarded.ts';
 import { checkCapacity, readNetwork } from './network.ts';
 import { readProfiles } from './profiles.ts';
@@ -37,6 +37,7 @@ const keys = [
   'pollInterval',
   'jobTimeout',
   'logLevel',
+  'archive',
   'http',
   'listen',
   'forges',
@@ -125,6 +126,7 @@ async function readRoot(
     minFreeDiskBytes: root.get('minFreeDisk', freeSpace) ?? 1024 ** 3,
     pollIntervalMs,
     jobTimeoutMs,
+    archive: readArchive(root),
     http: readHttp(root, env, findings),
     forges,
     profiles,
@@ -132,6 +134,18 @@ async function readRoot(
     maintenance: root.get('maintenance', cron) ?? '*/10 * * * *',
     metrics: { perRepository: root.section('metrics', ['perRepository'])?.get('perRepository', flag) ?? false },
     logLevel: root.get('logLevel', oneOf(['debug', 'info', 'warn', 'error'])) ?? 'info',
+  };
+}
+
+const day = 24 * 3_600_000;
+const kibibyte = 1_024;
+
+function readArchive(root: Section): Config['archive'] {
+  const section = root.section('archive', ['maxAge', 'maxSize', 'perJob']);
+  return {
+    maxAgeMs: section?.get('maxAge', duration(0, undefined, '14d or 36h')) ?? 14 * day,
+    maxBytes: section?.get('maxSize', keptSize(kibibyte ** 2, 1024 * kibibyte ** 3, '200MiB')) ?? 200 * kibibyte ** 2,
+    perJobBytes: section?.get('perJob', keptSize(kibibyte, 2 * kibibyte ** 2, '256KiB')) ?? 256 * kibibyte,
   };
 }
 

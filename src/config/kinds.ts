@@ -62,6 +62,21 @@ export const freeSpace: Kind<number> = {
   },
 };
 
+/** Bytes that may be kept, from `least` to `most`; 0 = nothing. */
+export function keptSize(least: number, most: number, example: string): Kind<number> {
+  return {
+    expected: `a size such as ${example}, or 0 to keep none`,
+    parse(value) {
+      const bytes = parseSize(value);
+      if (bytes === undefined || bytes === 0) return bytes === undefined ? undefined : { value: 0 };
+      if (bytes < least)
+        return { message: `is ${describe(value)}: too small to keep anything`, remedy: `write at least ${least} bytes, or 0` };
+      if (bytes > most) return { message: `is ${describe(value)}, which is too much`, remedy: `write at most ${most} bytes` };
+      return { value: bytes };
+    },
+  };
+}
+
 /** Processors; `none` = no limit. */
 export const cpus: Kind<number | 'none'> = {
   expected: 'a number of processors such as 2 or 1.5, or none',

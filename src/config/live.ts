@@ -26,6 +26,7 @@ const live = [
   'pollIntervalMs',
   'jobTimeoutMs',
   'profiles',
+  'archive',
   'maintenance',
   'metrics',
   'logLevel',

@@ -21,6 +21,7 @@ export function renderConfig(config: Config): string {
         minFreeDisk: formatSize(config.minFreeDiskBytes),
         pollInterval: formatDuration(config.pollIntervalMs),
         jobTimeout: formatDuration(config.jobTimeoutMs),
+        archive: archiveOf(config.archive),
         maintenance: config.maintenance,
         metrics: { ...config.metrics },
         logLevel: config.logLevel,
@@ -32,6 +33,10 @@ export function renderConfig(config: Config): string {
       { lineWidth: 0, aliasDuplicateObjects: false },
     )
   );
+}
+
+function archiveOf({ maxAgeMs, maxBytes, perJobBytes }: Config['archive']): Readonly<Record<string, unknown>> {
+  return { maxAge: formatDuration(maxAgeMs), maxSize: formatSize(maxBytes), perJob: formatSize(perJobBytes) };
 }
 
 function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {

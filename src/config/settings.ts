@@ -39,6 +39,8 @@ export type Config = {
   readonly pollIntervalMs: number;
   /** Default of the profiles' job clock; /status shows it. */
   readonly jobTimeoutMs: number;
+  /** How long and how much is kept of machines that ended; 0 = nothing, of perJobBytes: no console. */
+  readonly archive: { readonly maxAgeMs: number; readonly maxBytes: number; readonly perJobBytes: number };
   readonly http: { readonly host: string; readonly port: number };
   readonly forges: readonly ForgeConfig[];
   readonly profiles: readonly Profile[];

@@ -1,21 +1,24 @@
-// Promises the last lines of a machine's console, as journald kept them: bounded, without control characters, and never a reason for a step
-// to fail. Console output is a convenience; a host without a journal must still tell the forge how a job ended.
+// Promises what machines wrote to their consoles, as journald kept it: bounded, and never a reason for a step to fail. Console output is a
+// convenience; a host without a journal must still tell the forge how a job ended.
 
 import { stripVTControlCharacters } from 'node:util';
+import type { Console } from '../archive/archive.ts';
 import type { MachineId } from '../core/model.ts';
 import { tryPerform, tryRun } from './exec.ts';
+import { mostLines, sharesOf, type ConsoleWanted } from './journal-text.ts';
 import { unitOf } from './nspawn-unit.ts';
 
 const lines = 20;
 const lineLength = 400;
 
+/** The last lines, fit for a log that others read. */
 export async function consoleOf(controllerId: string, id: MachineId): Promise<readonly string[]> {
   // What the machine wrote at its very end may still be in journald's sockets.
   await tryPerform('journalctl', ['--sync'], { timeoutMs: 2_000 });
-  // The machine's own words: systemd's about the unit have another identifier.
-  const matches = [`_SYSTEMD_UNIT=${unitOf(controllerId, id)}`, `SYSLOG_IDENTIFIER=${id}`];
   const options = ['--quiet', '--no-pager', '--all', '--output=cat', `--lines=${lines}`];
-  const { code, stdout, stderr, trouble } = await tryRun('journalctl', [...options, ...matches], { timeoutMs: 5_000 });
+  const { code, stdout, stderr, trouble } = await tryRun('journalctl', [...options, ...matchesOf(controllerId, [id])], {
+    timeoutMs: 5_000,
+  });
   if (code !== 0 || trouble !== undefined) return [`(the journal could not be read: ${plain(trouble ?? stderr)})`];
   return stdout
     .split('\n')
@@ -27,4 +30,53 @@ export async function consoleOf(controllerId: string, id: MachineId): Promise<re
 function plain(line: string): string {
   const clean = stripVTControlCharacters(line).replaceAll(/\p{C}/gu, ' ').trim();
   return clean.length > lineLength ? `${clean.slice(0, lineLength)}...` : clean;
+}
+
+/** The machines' own words: systemd's about their units have another identifier. */
+function matchesOf(controllerId: string, ids: readonly MachineId[]): readonly string[] {
+  return ids.flatMap((id) => [`_SYSTEMD_UNIT=${unitOf(controllerId, id)}`, `SYSLOG_IDENTIFIER=${id}`]);
+}
+
+/**
+ * All that the machines wrote, control characters and all, at most so many bytes each. One look at the journal serves all of them; one that
+ * wrote so much that it filled the look costs the others a look of their own.
+ */
+export async function consolesOf(
+  controllerId: string,
+  wanted: readonly ConsoleWanted[],
+  maxBytes: number,
+): Promise<ReadonlyMap<MachineId, Console>> {
+  await tryPerform('journalctl', ['--sync'], { timeoutMs: 2_000 });
+  const consoles = await lookAt(controllerId, wanted, maxBytes);
+  for (const each of wanted) {
+    if (wanted.length === 1 || consoles.get(each.id)?.unsure !== true) continue;
+    const [found] = (await lookAt(controllerId, [each], maxBytes)).values();
+    if (found !== undefined) consoles.set(each.id, found);
+  }
+  return consoles;
+}
+
+/** `unsure`: the look ended before this machine's share was full, so there may be more. */
+type Look = Console & { readonly unsure?: true };
+
+async function lookAt(controllerId: string, wanted: readonly ConsoleWanted[], maxBytes: number): Promise<Map<MachineId, Look>> {
+  const ids = wanted.map(({ id }) => id);
+  const most = mostLines * ids.length;
+  // The newest first, for the end says why.
+  const options = ['--quiet', '--no-pager', '--all', '--output=short-unix', '--no-hostname', '--reverse', `--lines=${most}`];
+  const result = await tryRun('journalctl', [...options, ...matchesOf(controllerId, ids)], { timeoutMs: 20_000 });
+  const { code, stdout, stderr, cut = false } = result;
+  if (code !== 0 && !cut) {
+    const trouble = `the journal could not be read: ${plain(result.trouble ?? stderr)}`;
+    return new Map(ids.map((id) => [id, { lines: [], cut: false, trouble }]));
+  }
+  const text = cut ? stdout.slice(0, stdout.lastIndexOf('\n') + 1) : stdout;
+  const { shares, count } = sharesOf(text, wanted, maxBytes);
+  const ended = cut || count >= most;
+  return new Map(
+    [...shares].map(([id, { newestFirst, full }]) => {
+      const unsure = ended && !full;
+      return [id, { lines: newestFirst.toReversed(), cut: full || unsure, ...(unsure ? { unsure } : {}) }];
+    }),
+  );
 }

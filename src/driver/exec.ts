@@ -21,6 +21,8 @@ export type RunResult = {
   readonly stderr: string;
   /** Set when it could not be started, timed out or was killed: why, in a few words. */
   readonly trouble?: string;
+  /** It wrote more than is taken, and was ended for it: `stdout` is the beginning. */
+  readonly cut?: true;
 };
 
 const defaultTimeoutMs = 20_000;
@@ -47,7 +49,8 @@ export async function tryRun(command: string, args: readonly string[], options: 
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   const trouble = troubleOf(result, options.timeoutMs ?? defaultTimeoutMs);
-  return { code: result.exitCode, stdout: result.stdout, stderr: result.stderr, ...(trouble === undefined ? {} : { trouble }) };
+  const { exitCode: code, stdout, stderr, isMaxBuffer } = result;
+  return { code, stdout, stderr, ...(trouble === undefined ? {} : { trouble }), ...(isMaxBuffer ? { cut: true } : {}) };
 }
 
 /** Runs a program that has to succeed. Rejects with DRIVER_FAILED and the end of what it wrote on standard error. */

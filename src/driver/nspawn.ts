@@ -10,7 +10,8 @@ import { uidBaseOf } from '../core/subnets.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
-import { consoleOf } from './console.ts';
+import type { Console } from '../archive/archive.ts';
+import { consoleOf, consolesOf } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
 import { createFirewall } from './firewall.ts';
@@ -51,6 +52,14 @@ export type NspawnSettings = Pick<NspawnDriverInput, 'profiles' | 'forgeUrls'>;
 export type NspawnDriver = Driver & {
   /** Takes the address pool for this process, and gives the way to give it back. Rejects with DRIVER_UNAVAILABLE when another controller has it. */
   claim(): Promise<() => void>;
+  /**
+   * All that the machines wrote to their consoles, also of those that were removed, at most so many bytes each, without what one of that name
+   * wrote before `after`. Never rejects.
+   */
+  consoles(
+    wanted: readonly { readonly id: MachineId; readonly after?: number }[],
+    maxBytes: number,
+  ): Promise<ReadonlyMap<MachineId, Console>>;
   /** From now on these profiles and forges. Rejects as check() does, and changes nothing, when this host cannot run them. */
   configure(settings: NspawnSettings): Promise<void>;
 };
@@ -224,6 +233,12 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),
     remove: (id) => onHost(`remove ${id}`, () => remove(id)),
     output: async (id) => consoleOf(controllerId, id),
+    consoles: async (wanted, maxBytes) =>
+      consolesOf(
+        controllerId,
+        wanted.map(({ id, after }) => ({ id, ...(after === undefined ? {} : { afterMs: clock.wallOf(after) }) })),
+        maxBytes,
+      ),
     artefacts: () => onHost('artefacts', artefacts),
     watch: (wake) => {
       mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });

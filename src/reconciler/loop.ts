@@ -1,6 +1,7 @@
 // Promises the loop's parts and the few facts it keeps between ticks: made once, woken and stopped in one place, and told what each action
 // came to. All of it can be lost without losing a job.
 
+import type { Archive } from '../archive/archive.ts';
 import type { Clock } from '../clock.ts';
 import type { Absence, Action, Denial, ForgeName, Mode, Policy, Runner, RunnerId, World } from '../core/model.ts';
 import { profileOf } from '../core/lifecycle.ts';
@@ -29,6 +30,8 @@ export type Settings = {
 export type ReconcilerOptions = Settings & {
   readonly driver: Driver;
   readonly store: Store;
+  /** Where ends and consoles are kept; without it they are forgotten with this process. */
+  readonly archive?: Pick<Archive, 'keep' | 'recent' | 'tend'>;
   readonly records: readonly Runner[];
   readonly quarantined: readonly string[];
   /** How it begins; `serving` unless said otherwise. */
@@ -185,7 +188,8 @@ function concluded(loop: Loop, action: Action): void {
     const { runner, reason, exit } = action;
     const ending = { reason, ...(exit === undefined ? {} : { exit }) };
     const cause = summaryOf(ending, profileOf(runner, policyOf(loop)));
-    loop.history.finalized(runner, ending, cause, poller?.count() ?? 0, now);
+    const ended = loop.history.finalized(runner, ending, cause, poller?.count() ?? 0, now);
+    loop.options.archive?.keep(runner.machine, ended);
   }
   // What was asked of a machine or a forge shows when they have done it: asking again at once would only be asking again.
   if (action.kind !== 'stop' && action.kind !== 'confirm') wake(loop);

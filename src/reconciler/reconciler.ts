@@ -113,6 +113,7 @@ function unregisteredIn(world: World, policy: Policy): boolean {
 
 async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'through'> {
   const { clock, driver } = loop.options;
+  void recall(loop);
   const unwatch = driver.watch(() => wake(loop));
   signal.addEventListener('abort', () => halt(loop));
   try {
@@ -136,6 +137,12 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'throug
   await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
   patience.abort();
   return signal.aborted ? 'stopped' : 'through';
+}
+
+/** Beside the first ticks, for it is nothing that they need. */
+async function recall(loop: Loop): Promise<void> {
+  const { archive } = loop.options;
+  if (archive !== undefined) loop.history.recall(await archive.recent());
 }
 
 function snapshotOfLoop(loop: Loop): Snapshot {

@@ -34,6 +34,7 @@ export async function tick(loop: Loop): Promise<void> {
   for (const action of actions) begin(loop, action, now);
   // Whoever ends everything needs no host that could run machines.
   if (maintenance && loop.mode !== 'ending') void audit(loop);
+  if (maintenance) loop.options.archive?.tend();
   // What a forge that has just come back left in doubt is looked at again as soon as its word counts.
   if (maintenance && world.fresh.size > 0 && strayWorkersOf(world).size > 0) loop.maintenance = true;
   loop.ticks += 1;

@@ -3,7 +3,7 @@
 import type { Clock } from '../../src/clock.ts';
 import type { Mode, Policy, Runner } from '../../src/core/model.ts';
 import type { Event, Facts, Log } from '../../src/log.ts';
-import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
+import { createReconciler, type Reconciler, type ReconcilerOptions } from '../../src/reconciler/reconciler.ts';
 import { ControllerError } from '../../src/errors.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createFakeDriver, type FakeDriver, type FakeDriverOptions } from '../contract/fake-driver.ts';
@@ -74,7 +74,11 @@ export type Rig = {
   restart(line?: { readonly clock: Clock; readonly runners: readonly Runner[] }): void;
 };
 
-export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOptions: Partial<FakeDriverOptions> = {}): Rig {
+export function createRig(
+  over: Partial<Omit<Policy, 'mode'>> = {},
+  driverOptions: Partial<FakeDriverOptions> = {},
+  others: Pick<ReconcilerOptions, 'archive'> = {},
+): Rig {
   const clock = createTestClock();
   const forge = createFakeForge();
   const driver = createFakeDriver({ clock, ...driverOptions });
@@ -82,6 +86,7 @@ export function createRig(over: Partial<Omit<Policy, 'mode'>> = {}, driverOption
   const log = createMemoryLog();
   const start = (line?: Parameters<Rig['restart']>[0], mode: Mode = 'serving'): Reconciler =>
     createReconciler({
+      ...others,
       forges: [{ forge, url: 'http://forge.test', pollIntervalMs: 1_000 }],
       mode,
       driver,

@@ -35,6 +35,7 @@ async function benchOf(read: (guarded: readonly string[]) => Promise<Config>, re
       clock: createTestClock(),
       settingsOf,
       metrics: { configure: ({ perRepository }) => void told.push(`metrics ${perRepository}`) },
+      archive: { configure: ({ maxAgeMs }) => void told.push(`archive ${maxAgeMs}`) },
     },
     reconciler: { configure: ({ policy }) => void told.push(`loop ${policy.maxConcurrent}`), maintain: () => undefined },
     log: Object.assign(log, { setLevel: (level: string) => void told.push(`log ${level}`) }),
@@ -78,7 +79,7 @@ test('a good one is taken by the host first, then by the loop and the log; what 
   const { live, told, log } = await benchOf(read);
   const before = live.settings().configHash;
   await live.reload('signal SIGHUP');
-  expect(told).toEqual(['driver default', 'loop 3', 'metrics false', 'log debug']);
+  expect(told).toEqual(['driver default', 'loop 3', 'metrics false', 'archive 1209600000', 'log debug']);
   expect(live.settings()).toMatchObject({ maxConcurrent: 3, reload: { waiting: ['http'] } });
   expect(live.settings().configHash).not.toBe(before);
   expect(guarded).toEqual(expect.arrayContaining(['/run/token', expect.stringContaining('/var/lib')]));

@@ -19,7 +19,11 @@ async function busyRig(): Promise<Rig> {
 
 async function endAll(rig: Rig, confirmed: boolean): Promise<{ readonly clean: boolean; readonly said: string }> {
   const lines: string[] = [];
-  const driver = Object.assign(rig.driver, { configure: () => Promise.resolve(), claim: () => Promise.resolve(() => undefined) });
+  const driver = Object.assign(rig.driver, {
+    configure: () => Promise.resolve(),
+    claim: () => Promise.resolve(() => undefined),
+    consoles: () => Promise.resolve(new Map()),
+  });
   const options = { confirmed, log: rig.log, say: (line: string) => lines.push(line), ending: new AbortController().signal };
   const ends: boolean[] = [];
   const run = endAllOf({ driver, clock: rig.clock, reconciler: (mode) => rig.begin(mode) }, options).then((clean) => ends.push(clean));

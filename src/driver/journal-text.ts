@@ -1,0 +1,34 @@
+// Promises to tell apart what several machines wrote, from the text of one look at the journal, the newest line first. Pure. A machine can write
+// what it likes and still cannot speak in another one's name: journald splits at line breaks, and each line begins with its writer.
+
+import type { MachineId } from '../core/model.ts';
+
+/** Of one machine. */
+export const mostLines = 5_000;
+
+/** `afterMs`: what was written until then, on the wall clock, is an earlier machine's of that name. */
+export type ConsoleWanted = { readonly id: MachineId; readonly afterMs?: number };
+
+/** `full`: there was more than it may hold. */
+export type Share = { readonly newestFirst: string[]; bytes: number; full: boolean };
+
+/** `SECONDS.MICROS IDENTIFIER[PID]: TEXT`, newest first. A line of another form is nobody's. */
+export function sharesOf(
+  text: string,
+  wanted: readonly ConsoleWanted[],
+  maxBytes: number,
+): { readonly shares: ReadonlyMap<MachineId, Share>; readonly count: number } {
+  const shares = new Map<MachineId, Share>(wanted.map(({ id }) => [id, { newestFirst: [], bytes: 0, full: false }]));
+  const after = new Map(wanted.map(({ id, afterMs }) => [id, afterMs ?? 0]));
+  let count = 0;
+  for (const line of text.split('\n')) {
+    const [, seconds = '', id = '', own = ''] = /^(\d+\.\d+) (\w{11})(?:\[\d+\])?: (.*)$/s.exec(line) ?? [];
+    const share = shares.get(id);
+    if (seconds !== '') count += 1;
+    if (share === undefined || share.full || Number(seconds) * 1000 <= (after.get(id) ?? 0)) continue;
+    share.bytes += Buffer.byteLength(own) + 1;
+    share.full = share.bytes > maxBytes || share.newestFirst.length >= mostLines;
+    if (!share.full) share.newestFirst.push(own);
+  }
+  return { shares, count };
+}
