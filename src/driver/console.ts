@@ -4,7 +4,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Console } from '../archive/archive.ts';
 import type { MachineId } from '../core/model.ts';
-import { tryPerform, tryRun } from './exec.ts';
+import { linesOf, tryPerform, tryRun } from './exec.ts';
 import { mostLines, sharesOf, type ConsoleWanted } from './journal-text.ts';
 import { unitOf } from './nspawn-unit.ts';
 
@@ -79,4 +79,10 @@ async function lookAt(controllerId: string, wanted: readonly ConsoleWanted[], ma
       return [id, { lines: newestFirst.toReversed(), cut: full || unsure, ...(unsure ? { unsure } : {}) }];
     }),
   );
+}
+
+/** The last lines of a console and all that come, until the signal aborts; also when the machine has ended. */
+export function followConsole(controllerId: string, id: MachineId, signal: AbortSignal): AsyncIterable<string> {
+  const options = ['--quiet', '--no-pager', '--all', '--output=cat', '--follow', `--lines=${mostLines}`];
+  return linesOf('journalctl', [...options, ...matchesOf(controllerId, [id])], signal);
 }

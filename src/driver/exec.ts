@@ -53,6 +53,13 @@ export async function tryRun(command: string, args: readonly string[], options: 
   return { code, stdout, stderr, ...(trouble === undefined ? {} : { trouble }), ...(isMaxBuffer ? { cut: true } : {}) };
 }
 
+/** The lines that a program writes, as they come, until it ends or the signal ends it. It ends with this process. Never rejects for what it did. */
+export async function* linesOf(command: string, args: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
+  const execa = await load();
+  const options = { reject: false, buffer: false, stdin: 'ignore', forceKillAfterDelay: 500, cancelSignal: signal } as const;
+  yield* execa(command, args, options).iterable();
+}
+
 /** Runs a program that has to succeed. Rejects with DRIVER_FAILED and the end of what it wrote on standard error. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const result = await tryRun(command, args, options);

@@ -11,7 +11,7 @@ import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
 import type { Console } from '../archive/archive.ts';
-import { consoleOf, consolesOf } from './console.ts';
+import { consoleOf, consolesOf, followConsole } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
 import { createFirewall } from './firewall.ts';
@@ -60,6 +60,8 @@ export type NspawnDriver = Driver & {
     wanted: readonly { readonly id: MachineId; readonly after?: number }[],
     maxBytes: number,
   ): Promise<ReadonlyMap<MachineId, Console>>;
+  /** The last lines that the machine wrote to its console and all that come, until the signal aborts. */
+  follow(id: MachineId, signal: AbortSignal): AsyncIterable<string>;
   /** From now on these profiles and forges. Rejects as check() does, and changes nothing, when this host cannot run them. */
   configure(settings: NspawnSettings): Promise<void>;
 };
@@ -239,6 +241,10 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
         wanted.map(({ id, after }) => ({ id, ...(after === undefined ? {} : { afterMs: clock.wallOf(after) }) })),
         maxBytes,
       ),
+    follow: (id, signal) => {
+      requireId(id);
+      return followConsole(controllerId, id, signal);
+    },
     artefacts: () => onHost('artefacts', artefacts),
     watch: (wake) => {
       mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });

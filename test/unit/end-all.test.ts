@@ -23,6 +23,7 @@ async function endAll(rig: Rig, confirmed: boolean): Promise<{ readonly clean: b
     configure: () => Promise.resolve(),
     claim: () => Promise.resolve(() => undefined),
     consoles: () => Promise.resolve(new Map()),
+    async *follow() {},
   });
   const options = { confirmed, log: rig.log, say: (line: string) => lines.push(line), ending: new AbortController().signal };
   const ends: boolean[] = [];
