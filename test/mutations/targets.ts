@@ -4,7 +4,15 @@ import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
 import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
+import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
 import { stepTargets } from './steps.ts';
 
-export const targets: readonly Target[] = [...coreTargets, ...stepTargets, ...actTargets, ...loopTargets, ...adapterTargets];
+export const targets: readonly Target[] = [
+  ...coreTargets,
+  ...stepTargets,
+  ...actTargets,
+  ...loopTargets,
+  ...adapterTargets,
+  ...metricsTargets,
+];
