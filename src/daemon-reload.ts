@@ -2,7 +2,7 @@
 // log and the old one kept. No running machine is touched either way.
 
 import { schedule, validate, type ScheduledTask } from 'node-cron';
-import { configHashOf, liveOf, type Config } from './config/config.ts';
+import { configHashOf, guardedPathsOf, liveOf, type Config } from './config/config.ts';
 import { urlsOf, type Parts } from './daemon-parts.ts';
 import { ControllerError, isControllerError } from './errors.ts';
 import type { ApiSettings } from './http/app.ts';
@@ -43,7 +43,7 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
   async function reloadOnce(by: string): Promise<void> {
     const at = parts.clock.now();
     try {
-      const { taken, waiting } = await take(await read(guardedOf(current)));
+      const { taken, waiting } = await take(await read(guardedPathsOf(current)));
       last = { at, by, waiting: waiting.map(({ path }) => path) };
       log.info('reload', { by, config: configHash, taken }, taken.length === 0 ? 'nothing changed' : 'in force from the next tick');
       for (const { path, why } of waiting) log.warn('reload', { by, setting: path }, `${path} takes effect at the next start: ${why}`);
@@ -102,11 +102,6 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
       await cron.destroy();
     },
   };
-}
-
-/** What the configuration in force keeps from jobs, whatever the next one says. */
-function guardedOf({ stateDir, forges }: Config): readonly string[] {
-  return [stateDir, ...forges.map(({ tokenFile }) => tokenFile)];
 }
 
 function scheduled(config: Config, reconciler: Pick<Reconciler, 'maintain'>): ScheduledTask {

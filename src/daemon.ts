@@ -3,10 +3,10 @@
 
 import { hostTime } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
+import { openApi } from './daemon-api.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
 import type { Events } from './events.ts';
-import { createApp, createFollowing, serveHttp } from './http/app.ts';
 import type { RootLog } from './log.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 
@@ -60,11 +60,8 @@ async function serve(
     render: () => parts.metrics.render(reconciler.snapshot(), parts.clock),
     requestAnswered: (route: string, status: number) => parts.metrics.requestAnswered(route, status),
   };
-  const { host } = config.http;
-  const following = createFollowing({ events, clock: parts.clock, start: reconciler.snapshot().startedAt });
-  const app = createApp({ reconciler, following, settings: live.settings, host, clock: parts.clock, log, mask, metering });
-  const http = await serveHttp({ app, ...config.http });
-  log.info('ready', { http: http.url, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
+  const api = await openApi(config.http, { reconciler, events, settings: live.settings, clock: parts.clock, log, mask, metering });
+  log.info('ready', { ...api.urls, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   const bug = Promise.withResolvers<never>();
   orders.obey((order, by) => {
     if (order === 'reload') live.reload(by).catch(bug.reject);
@@ -74,7 +71,6 @@ async function serve(
     return await Promise.race([reconciler.run(orders.ending), bug.promise]);
   } finally {
     await live.close();
-    following.close();
-    await http.close();
+    await api.close();
   }
 }

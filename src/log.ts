@@ -15,6 +15,7 @@ export type Event =
   | 'detach'
   | 'drain'
   | 'resume'
+  | 'order'
   | 'reload'
   | 'end-all' // the service itself
   | 'launch'

@@ -5,16 +5,20 @@
 import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { pollDuration, readForges, type Host } from './forges.ts';
-import { absolutePath, bindHost, controllerId, cron, duration, flag, freeSpace, integer, keptSize, listenAddress, oneOf } from './kinds.ts';
-import { checkShown } from './guarded.ts';
+import { pollDuration, readForges } from './forges.ts';
+import { absolutePath, controllerId, cron, duration, flag, freeSpace, integer, keptSize, oneOf } from './kinds.ts';
+import { checkShown, guardedPathsOf } from './guarded.ts';
+import { readHttp } from './http.ts';
 import { checkCapacity, readNetwork } from './network.ts';
 import { readProfiles } from './profiles.ts';
-import { codeOf, createFindings, mostMistakes, openSection, readScalar, type Findings, type Mistake, type Section } from './reader.ts';
+import { codeOf, createFindings, mostMistakes, openSection, type Findings, type Mistake, type Section } from './reader.ts';
 import { renderConfig } from './render.ts';
 import type { Config } from './settings.ts';
 import { overlay, parseYaml, valueOf, type Environment, type Tree } from './source.ts';
+import type { Host } from './token-file.ts';
 import { ControllerError } from '../errors.ts';
+
+export { guardedPathsOf } from './guarded.ts';
 
 export { renderConfig } from './render.ts';
 
@@ -109,9 +113,10 @@ async function readRoot(
   checkCapacity(maxConcurrent, network, findings);
   const forges = await readForges(root, { env, host, findings, pollIntervalMs });
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
-  checkShown(profiles, [stateDir, ...forges.map(({ tokenFile }) => tokenFile), ...guarded], findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
+  const http = await readHttp(root, id, { env, host, findings });
+  checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http }), ...guarded], findings);
   if (controllerIdIsDefault)
     findings.warn(
       'controllerId',
@@ -127,7 +132,7 @@ async function readRoot(
     pollIntervalMs,
     jobTimeoutMs,
     archive: readArchive(root),
-    http: readHttp(root, env, findings),
+    http,
     forges,
     profiles,
     network,
@@ -147,21 +152,6 @@ function readArchive(root: Section): Config['archive'] {
     maxBytes: section?.get('maxSize', keptSize(kibibyte ** 2, 1024 * kibibyte ** 3, '200MiB')) ?? 200 * kibibyte ** 2,
     perJobBytes: section?.get('perJob', keptSize(kibibyte, 2 * kibibyte ** 2, '256KiB')) ?? 256 * kibibyte,
   };
-}
-
-const port = integer(0, 65_535, 'a port from 1 to 65535, or 0 for any free one');
-
-function readHttp(root: Section, env: Environment, findings: Findings): Config['http'] {
-  const section = root.section('http', ['host', 'port']);
-  if (section !== undefined && root.has('listen')) findings.add('listen', 'stands beside http', 'keep one of them');
-  const listen = root.get('listen', listenAddress);
-  const host = section?.get('host', bindHost) ?? listen?.host ?? '127.0.0.1';
-  const written = section?.get('port', port) ?? listen?.port ?? 8080;
-  const override = valueOf(env, 'HTTP_PORT');
-  const chosen = override === undefined ? written : (readScalar(override, 'HTTP_PORT', port, findings) ?? written);
-  if (!/^(?:127\.|localhost$|::1$)/.test(host))
-    findings.warn('http.host', `${host} is not loopback, and the API has no authentication: anybody who reaches it can read /status`);
-  return { host, port: chosen };
 }
 
 /** systemd's StateDirectory= names ours when nothing else does. */

@@ -1,20 +1,10 @@
-// Promises the forges of a configuration: address, scope, token file. The token file is looked at (is it there, is it more than a
-// placeholder, who may read it) and its content forgotten at once: no token ever enters the Config (I7).
+// Promises the forges of a configuration: address, scope, token file.
 
 import type { ForgeConfig } from './settings.ts';
 import type { Scope } from '../core/model.ts';
-import { absolutePath, duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './kinds.ts';
-import { codeOf, describe, isMap, looksSecret, openSection, type Findings, type Section } from './reader.ts';
-import { valueOf, type Environment } from './source.ts';
-
-/** What a configuration needs to see of the machine it is read on. Tests give their own. */
-export type Host = {
-  /** Text and permission bits. Rejects as node:fs does. */
-  read(path: string): Promise<{ readonly text: string; readonly mode: number }>;
-  /** True when the path is a file that may be executed. */
-  executable(path: string): Promise<boolean>;
-  readonly hostname: string;
-};
+import { duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './kinds.ts';
+import { describe, isMap, openSection, type Findings, type Section } from './reader.ts';
+import { readTokenFile, type TokenContext } from './token-file.ts';
 
 const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending'] as const;
 const scopeForms = '{repository: owner/name}, {organization: name}, {user: true} or {instance: true}';
@@ -22,7 +12,7 @@ const scopeForms = '{repository: owner/name}, {organization: name}, {user: true}
 const publicIntervalMs = 30_000;
 export const pollDuration = duration(100, 3_600_000, '1s, 500ms or 30s');
 
-type Context = { readonly env: Environment; readonly host: Host; readonly findings: Findings; readonly pollIntervalMs: number };
+type Context = TokenContext & { readonly pollIntervalMs: number };
 
 /** Every forge that could be read; what could not is among the mistakes. */
 export async function readForges(root: Section, context: Context): Promise<readonly ForgeConfig[]> {
@@ -103,70 +93,6 @@ function readLevel(value: unknown, path: string, findings: Findings): Scope | un
   // An organization was written as owner by some and as name by others.
   const name = scope.has('name') ? scope.get('name', forgeWord) : scope.need('owner', forgeWord);
   return name === undefined ? undefined : { kind: 'organization', name };
-}
-
-async function readTokenFile(section: Section, allowPending: boolean, context: Context): Promise<string | undefined> {
-  const { findings } = context;
-  const path = section.pathOf('tokenFile');
-  const written = section.raw('tokenFile');
-  const remedy = 'put the token into a file of mode 0600 and write its path';
-  if (typeof written === 'string' && !written.includes('/') && (looksSecret(written) || written.length >= 32))
-    return findings.add(path, 'looks like a token itself (not shown)', remedy);
-  const expanded = typeof written === 'string' ? expand(written, path, context) : written;
-  if (expanded === undefined && typeof written === 'string') return undefined;
-  if (typeof expanded !== 'string' || absolutePath('').parse(expanded) === undefined)
-    return findings.add(
-      path,
-      written === undefined ? 'is missing' : `is ${describe(written, typeof written !== 'string' || !written.includes('/'))}`,
-      'write the absolute path of the file that holds the token',
-    );
-  await checkToken(expanded, path, allowPending, context);
-  return expanded;
-}
-
-function expand(written: string, path: string, { env, findings }: Context): string | undefined {
-  const variable = /^\$(?:CREDENTIALS_DIRECTORY|\{CREDENTIALS_DIRECTORY\})(?=\/)/;
-  if (!variable.test(written)) return written;
-  const directory = valueOf(env, 'CREDENTIALS_DIRECTORY');
-  if (directory === undefined)
-    return findings.add(
-      path,
-      'needs CREDENTIALS_DIRECTORY, which is not set',
-      'start it from a unit with LoadCredential=, or write a plain path',
-    );
-  return written.replace(variable, () => directory);
-}
-
-async function checkToken(file: string, path: string, allowPending: boolean, { host, findings }: Context): Promise<void> {
-  // With allowPending the service comes up before its token does; the forge reads the file again whenever it changes.
-  const pending = (message: string, remedy: string, passing = true): void => {
-    if (allowPending) findings.warn(path, `${message}; polling starts when the file holds a token`);
-    else findings.add(path, message, remedy, passing);
-  };
-  let text: string;
-  let mode: number;
-  try {
-    ({ text, mode } = await host.read(file));
-  } catch (error) {
-    pending(
-      `names ${JSON.stringify(file)}, which cannot be read (${codeOf(error)})`,
-      'create the file, and let the user of this service read it',
-    );
-    return;
-  }
-  const token = text.trim();
-  if (token === '') pending(`names ${JSON.stringify(file)}, which is empty`, 'put an access token into it');
-  else if (/^PENDING-/i.test(token))
-    pending(`names ${JSON.stringify(file)}, which holds a placeholder (PENDING-...)`, 'put the real access token into it', false);
-  else if (/\s/.test(token) || token.length > 4096)
-    findings.add(path, `names ${JSON.stringify(file)}, which holds more than one word`, 'leave nothing but the access token in it');
-  else if (!/^[!-~]+$/.test(token))
-    findings.add(
-      path,
-      `names ${JSON.stringify(file)}, which holds characters that no token has`,
-      'leave nothing but the access token in it',
-    );
-  if ((mode & 0o007) !== 0) findings.warn(path, `others may use ${file}; set its mode to 0600`);
 }
 
 function checkTwins(forges: readonly ForgeConfig[], findings: Findings): void {

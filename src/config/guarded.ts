@@ -3,6 +3,7 @@
 
 import type { Profile } from '../core/model.ts';
 import type { Findings } from './reader.ts';
+import type { Config } from './settings.ts';
 
 type Place = { readonly path: string; readonly what: string };
 
@@ -74,7 +75,13 @@ function objectionTo(path: string, own: readonly string[]): string | undefined {
   return privateNames.test(shown) ? "which holds people's own keys" : undefined;
 }
 
-/** Refuses binds and template directories that would show a job what is guarded; `own` are the state directory and the token files (I7). */
+/** What of this service no job may see: its state, its tokens, and the socket by which it is told what to do. */
+export function guardedPathsOf({ stateDir, forges, http }: Pick<Config, 'stateDir' | 'forges' | 'http'>): readonly string[] {
+  const { tokenFile, socket } = http;
+  return [stateDir, ...forges.map((forge) => forge.tokenFile), ...[tokenFile, socket].filter((path) => path !== undefined)];
+}
+
+/** Refuses binds and template directories that would show a job what is guarded; `own` are this service's own secrets (I7). */
 export function checkShown(profiles: readonly Profile[], own: readonly string[], findings: Findings): void {
   for (const [index, { binds, template }] of profiles.entries()) {
     for (const { source } of binds) {

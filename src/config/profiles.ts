@@ -3,7 +3,7 @@
 
 import { delimiter, join } from 'node:path';
 import type { Bind, Limits, Profile, Template, Timeouts } from '../core/model.ts';
-import type { Host } from './forges.ts';
+import type { Host } from './token-file.ts';
 import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, size, tasks } from './kinds.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';

@@ -25,7 +25,7 @@ export function renderConfig(config: Config): string {
         maintenance: config.maintenance,
         metrics: { ...config.metrics },
         logLevel: config.logLevel,
-        http: { ...config.http },
+        http: { ...config.http, socket: config.http.socket ?? 'none' },
         forges: config.forges.map(forgeOf),
         profiles: config.profiles.map(profileOf),
         network: { ...config.network, pool: `${pool.first}-${pool.last}` },

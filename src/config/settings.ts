@@ -41,7 +41,16 @@ export type Config = {
   readonly jobTimeoutMs: number;
   /** How long and how much is kept of machines that ended; 0 = nothing, of perJobBytes: no console. */
   readonly archive: { readonly maxAgeMs: number; readonly maxBytes: number; readonly perJobBytes: number };
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    /** What every path begins with, for a proxy; '' = nothing. */
+    readonly basePath: string;
+    /** Who has the token in it may change things; read again at each use. Absent = nobody may over TCP. */
+    readonly tokenFile?: string;
+    /** Who may open it (root) may change things. Absent = there is none. */
+    readonly socket?: string;
+  };
   readonly forges: readonly ForgeConfig[];
   readonly profiles: readonly Profile[];
   readonly network: NetworkConfig;

@@ -64,6 +64,8 @@ type Facts = {
   readonly profile: Profile;
   readonly policy: Policy;
   readonly now: number;
+  /** An operator asked for its end, or for that of everything. */
+  readonly condemned: boolean;
 };
 
 /**
@@ -79,7 +81,9 @@ export function stepOf(
   job: JobSighting,
 ): Action | undefined {
   const retry = world.retries.get(runner.id);
-  const facts: Facts = { runner, machine, job, absence: world.absences.get(runner.id), profile: profileOf(runner, policy), policy, now };
+  const condemned = policy.mode === 'ending' || world.condemned.has(runner.id);
+  const absence = world.absences.get(runner.id);
+  const facts: Facts = { runner, machine, job, absence, profile: profileOf(runner, policy), policy, now, condemned };
   const ending = world.endings.get(runner.id) ?? runner.ending;
   const step = ending === undefined ? dueStepOf(facts, retry?.attempts ?? 0) : finalize(runner, ending.reason, ending.exit);
   return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
@@ -90,7 +94,7 @@ function dueStepOf(facts: Facts, attempts: number): Action | undefined {
   if (machine?.state === 'exited') return finalize(runner, endReasonOf(runner, machine), machine.exit);
   if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
   if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
-  if (facts.policy.mode === 'ending') return machine?.state === 'running' ? stop(facts, 'operator') : finalize(runner, 'operator');
+  if (facts.condemned) return machine?.state === 'running' ? stop(facts, 'operator') : finalize(runner, 'operator');
   if (machine?.state === 'running') {
     // Handed over, but not on the record: the launch is gone through once more, so that the clocks have a fact to start from.
     return runner.assignedAt === undefined ? { kind: 'launch', id: runner.id, runner } : stepOfAssigned(facts, runner.assignedAt);

@@ -194,6 +194,8 @@ export type World = {
   /** By jobKeyOf. */
   readonly backOffs: ReadonlyMap<string, BackOff>;
   readonly absences: ReadonlyMap<RunnerId, Absence>;
+  /** Runners that an operator asked to end. */
+  readonly condemned: ReadonlySet<RunnerId>;
   /** By jobKeyOf: the number of the forge's last poll when the runner of that job was finalized. */
   readonly settled: ReadonlyMap<string, number>;
   /** Runners whose clean-up has begun: nothing but its end may follow. */

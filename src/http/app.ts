@@ -1,20 +1,22 @@
-// Promises the API: every route of the table, from the one Snapshot or a look at the world. Every other answer is problem+json with a code of ours, and none
-// shows a secret or the inside of a bug. Bound to loopback it answers only to loopback names, so that no web page can rebind its way in.
+// Promises the API: every route of the table, from the one Snapshot or a look at the world. Every other answer is problem+json with a code of
+// ours, and none shows a secret or the inside of a bug. Bound to loopback it answers only to loopback names, so that no web page can rebind
+// its way in; whoever changes anything, and whoever asks from elsewhere, has to be admitted.
 
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import type { Clock } from '../clock.ts';
 import { isControllerError } from '../errors.ts';
-import { visible } from '../log-visible.ts';
 import type { Log } from '../log.ts';
+import { visible } from '../log-visible.ts';
+import { createAdmittance, type Admittance, type Reach } from './admittance.ts';
 import type { Following } from './follow.ts';
-import { handlersOf, type Handlers, type Reconciling } from './handlers.ts';
+import { handlersOf, type Handlers, type Reconciling, type Refusal } from './handlers.ts';
 import { countedBy, metricsPath, mountMetrics, type Metering } from './metering.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
 import type { Problem } from './wire.ts';
 
 export { createFollowing } from './follow.ts';
-export { serveHttp, type Serving } from './serve.ts';
+export { serveHttp, serveSocket, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
 
 export type AppOptions = {
@@ -22,8 +24,12 @@ export type AppOptions = {
   readonly following: Following;
   /** Of the configuration in force; called once per answer. */
   readonly settings: () => ApiSettings;
-  /** Where the API is bound; it decides whether Host headers are checked. */
+  /** Where the API is bound: it decides who has to name the token, and whether Host headers are checked. `socket`: one that only root may open. */
   readonly host: string;
+  /** Whoever names the token in it may change things, and ask from elsewhere; absent = nobody may, but over the socket. */
+  readonly tokenFile?: string;
+  /** What every path begins with. */
+  readonly basePath?: string;
   readonly clock: Clock;
   readonly log: Log;
   /** Masks secrets in messages of errors (the text of the log's redactor); what is named a secret is never shown anyway. */
@@ -31,6 +37,11 @@ export type AppOptions = {
   /** Who measures; without it there is no /metrics. */
   readonly metering?: Metering;
 };
+
+/** What the server gives with each request; nothing of it is there for one that is made in process. */
+type Bindings = { readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } } };
+export type App = Hono<{ Bindings: Bindings }>;
+type Ask = Context<{ Bindings: Bindings }>;
 
 const headers: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
@@ -45,20 +56,30 @@ const headers: Readonly<Record<string, string>> = {
 const streamHeaders = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
-export function createApp({ reconciler, following, settings, host, clock, log, mask = asItIs, metering }: AppOptions): Hono {
-  const app = new Hono();
+export function createApp(options: AppOptions): App {
+  const { host, tokenFile, basePath = '', log, mask = asItIs, metering } = options;
+  const app: App = new Hono();
+  const reach: Reach = host === 'socket' ? host : isLoopback(host) ? 'loopback' : 'network';
+  const admittance = createAdmittance(reach, tokenFile, log);
   if (metering !== undefined) app.use(countedBy(metering));
   app.use(secured);
-  if (isLoopback(host)) app.use(loopbackNamesOnly);
-  const handlers = handlersOf({ reconciler, following, settings, clock, mask });
-  for (const name of Object.keys(routes).filter(isRouteName)) mount(app, name, handlers);
-  if (metering !== undefined) mountMetrics(app, metering);
+  if (reach === 'loopback') app.use(loopbackNamesOnly);
+  if (reach === 'network') app.use(admittedOnly(admittance));
+  const handlers = handlersOf({ ...options, mask, basePath });
+  for (const name of Object.keys(routes).filter(isRouteName)) {
+    const { method, path }: Route = routes[name];
+    const at = basePath + inHono(path);
+    if (method === 'POST' && reach !== 'network') app.on(method, at, admittedOnly(admittance));
+    if (method === 'POST') app.on(method, at, withoutBody);
+    app.on(method, at, (c) => replyOf(c, handlers, name));
+  }
+  if (metering !== undefined) mountMetrics(app, basePath, metering);
   for (const [path, methods] of methodsByPath(metering === undefined ? [] : [metricsPath]))
-    app.all(path, (c) => {
+    app.all(basePath + inHono(path), (c) => {
       c.header('allow', methods.join(', '));
       return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
     });
-  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', 'There is nothing here; /openapi.json lists what there is.'));
+  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', `There is nothing here; ${basePath}/status is a beginning.`));
   app.onError((error, c) => {
     if (isControllerError(error, 'PARAMETER_INVALID'))
       return answer(c, error.httpStatus, error.code, 'A parameter does not fit', error.message, String(error.details['parameter']));
@@ -71,6 +92,51 @@ export function createApp({ reconciler, following, settings, host, clock, log, m
   });
   return app;
 }
+
+async function replyOf(c: Ask, handlers: Handlers, name: RouteName): Promise<Response> {
+  const reply = await handlers[name]({
+    url: c.req.url,
+    header: (header) => c.req.header(header),
+    headOnly: c.req.method === 'HEAD',
+    id: c.req.param('id') ?? '',
+    by: byOf(c),
+  });
+  if ('stream' in reply) return new Response(reply.stream, { headers: streamHeaders });
+  return 'value' in reply ? json(c, reply.value, reply.status ?? 200) : refuse(c, reply.refusal);
+}
+
+/** Who gives an order, for the log. */
+function byOf(c: Ask): string {
+  const address = addressOf(c);
+  return address === undefined ? 'operator (socket)' : `operator (http ${address})`;
+}
+
+/** Undefined over a Unix socket. */
+function addressOf(c: Ask): string | undefined {
+  // A request that is made in process has nothing of this.
+  const { incoming } = { ...c.env };
+  return incoming?.socket.remoteAddress?.replace(/^::ffff:/, '');
+}
+
+function refuse(c: Context, { status, code, title, detail, headers: more = {} }: Refusal): Response {
+  for (const [header, value] of Object.entries(more)) c.header(header, value);
+  return answer(c, status, code, title, detail);
+}
+
+function admittedOnly(admittance: Admittance): MiddlewareHandler<{ Bindings: Bindings }> {
+  return async (c, next) => {
+    const { method, path } = c.req;
+    const refusal = await admittance.refusalOf({ method, path, header: (name) => c.req.header(name), address: addressOf(c) });
+    return refusal === undefined ? next() : refuse(c, refusal);
+  };
+}
+
+/** No order has one, and none is read. */
+const withoutBody: MiddlewareHandler = async (c, next) => {
+  const length = c.req.header('content-length') ?? '0';
+  if (length === '0' && c.req.header('transfer-encoding') === undefined) return next();
+  return answer(c, 413, 'BODY_REFUSED', 'No body, please', 'This takes no body: what it needs stands in the address.');
+};
 
 function asItIs(text: string): string {
   return text;
@@ -106,22 +172,7 @@ function isRouteName(name: string): name is RouteName {
   return Object.hasOwn(routes, name);
 }
 
-function mount(app: Hono, name: RouteName, handlers: Handlers): void {
-  const { method, path }: Route = routes[name];
-  app.on(method, inHono(path), async (c) => {
-    const reply = await handlers[name]({
-      url: c.req.url,
-      header: (header) => c.req.header(header),
-      headOnly: c.req.method === 'HEAD',
-    });
-    if ('stream' in reply) return new Response(reply.stream, { headers: streamHeaders });
-    if ('value' in reply) return json(c, reply.value, reply.status ?? 200);
-    const { status: refusedWith, code, title, detail, headers: more = {} } = reply.refusal;
-    for (const [header, value] of Object.entries(more)) c.header(header, value);
-    return answer(c, refusedWith, code, title, detail);
-  });
-}
-
+/** `{name}` as hono writes it. */
 function inHono(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
@@ -130,8 +181,8 @@ function inHono(path: string): string {
 function methodsByPath(more: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const methods = new Map<string, string[]>(more.map((path) => [path, ['GET', 'HEAD']]));
   for (const { method, path } of Object.values(routes)) {
-    const known = methods.get(inHono(path)) ?? [];
-    methods.set(inHono(path), [...known, ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);
+    const known = methods.get(path) ?? [];
+    methods.set(path, [...known, ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);
   }
   return methods;
 }

@@ -2,13 +2,15 @@
 
 import type { Clock } from '../clock.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import type { Log } from '../log.ts';
 import { jobExplained, labelsExplained } from './explain.ts';
 import type { Following } from './follow.ts';
 import { healthOf } from './health.ts';
-import { jobsOf, planOf, runnersOf, type Preview } from './jobs.ts';
+import { jobsOf, planOf, runnersOf, sweepOf, type Preview } from './jobs.ts';
 import { readQuery, refused } from './parameters.ts';
 import { routes, type Answers, type RouteName } from './routes.ts';
 import { maskedOf, statusOf, type ApiSettings } from './status.ts';
+import type { Order } from './wire-v1.ts';
 
 /** What the API asks of the loop. */
 export type Reconciling = {
@@ -16,6 +18,13 @@ export type Reconciling = {
   snapshot(): Snapshot;
   /** What it would do now; does nothing, and is shared by all who ask meanwhile. */
   preview(registrations: boolean): Promise<Preview>;
+  /** Says in the log who asked. Returns whether it changed anything, as stop does. */
+  drain(on: boolean, by: string): boolean;
+  stop(id: string): boolean;
+  /** Looks again soon; `poll`: and asks the forges. */
+  wake(poll?: boolean): void;
+  /** At the next look: sweeps and audits. */
+  maintain(): void;
 };
 
 export type Sources = {
@@ -24,7 +33,10 @@ export type Sources = {
   readonly settings: () => ApiSettings;
   readonly following: Following;
   readonly clock: Clock;
+  readonly log: Log;
   readonly mask: (text: string) => string;
+  /** What every path begins with. */
+  readonly basePath: string;
 };
 
 export type Ask = {
@@ -32,6 +44,10 @@ export type Ask = {
   readonly header: (name: string) => string | undefined;
   /** Only the head of the answer will be sent. */
   readonly headOnly: boolean;
+  /** Of the path. */
+  readonly id: string;
+  /** Who asks, for the audit. */
+  readonly by: string;
 };
 
 /** Why a request that can be understood is not answered. */
@@ -54,6 +70,12 @@ export type Handlers = {
   ) => Reply<Answers[(typeof routes)[N]['answer']]> | Promise<Reply<Answers[(typeof routes)[N]['answer']]>>;
 };
 
+const noRunner: Refusal = {
+  status: 404,
+  code: 'NOT_FOUND',
+  title: 'Not found',
+  detail: 'There is no runner of that id; /api/v1/runners lists them.',
+};
 const tooMany: Refusal = {
   status: 503,
   code: 'TOO_MANY_FOLLOWERS',
@@ -61,9 +83,15 @@ const tooMany: Refusal = {
   detail: 'As many follow the events as may, or the service ends; come again later.',
   headers: { 'retry-after': '5' },
 };
+type Write = 'drain' | 'resume' | 'poll' | 'stop' | 'sweep';
+
 const limitUnsaid = 100;
 
-export function handlersOf({ reconciler, settings, following, clock, mask }: Sources): Handlers {
+export function handlersOf(sources: Sources): Handlers {
+  return { ...readersOf(sources), ...writersOf(sources) };
+}
+
+function readersOf({ reconciler, settings, following, clock, mask, basePath }: Sources): Omit<Handlers, Write> {
   const picture = (): Snapshot => maskedOf(reconciler.snapshot(), mask);
   const iso = (at: number): string => new Date(clock.wallOf(at)).toISOString();
   return {
@@ -74,7 +102,7 @@ export function handlersOf({ reconciler, settings, following, clock, mask }: Sou
     status: () => ({ value: statusOf(picture(), settings(), clock.now(), clock.wallOf) }),
     runners({ url }) {
       readQuery(url, routes.runners.query);
-      return { value: runnersOf(picture(), iso, (path) => path) };
+      return { value: runnersOf(picture(), iso, (path) => basePath + path) };
     },
     jobs({ url }) {
       const { state, limit = limitUnsaid } = readQuery(url, routes.jobs.query);
@@ -98,6 +126,48 @@ export function handlersOf({ reconciler, settings, following, clock, mask }: Sou
       if (headOnly) return { stream: null };
       const stream = following.open(seen === undefined ? (after ?? following.last()) : following.placeOf(seen));
       return stream === undefined ? { refusal: tooMany } : { stream };
+    },
+  };
+}
+
+/** Each order that changes anything is one line of the log, with who gave it. */
+function writersOf({ reconciler, log, mask }: Sources): Pick<Handlers, Write> {
+  const told = (changed: boolean, sentence: string): Reply<Order> => ({
+    value: { changed, draining: reconciler.snapshot().draining, sentence },
+  });
+  return {
+    drain({ url, by }) {
+      readQuery(url, routes.drain.query);
+      const changed = reconciler.drain(true, by);
+      return told(changed, changed ? 'nothing more is started; the service ends when nothing of ours is left' : 'it drains already');
+    },
+    resume({ url, by }) {
+      readQuery(url, routes.resume.query);
+      const changed = reconciler.drain(false, by);
+      return told(changed, changed ? 'waiting jobs are started again' : 'it does not drain');
+    },
+    poll({ url, by }) {
+      readQuery(url, routes.poll.query);
+      log.info('order', { by, order: 'poll' }, 'the forges are asked at once');
+      reconciler.wake(true);
+      return told(true, 'every forge that answers is asked at once');
+    },
+    stop({ url, id, by }) {
+      readQuery(url, routes.stop.query);
+      const runner = reconciler.snapshot().runners.find((each) => each.id === id);
+      if (runner === undefined) return { refusal: noRunner };
+      if (!reconciler.stop(id)) return told(false, `runner ${id} is asked to end already`);
+      log.info('order', { by, order: 'stop', runner: id, forge: runner.forge, job: runner.job.id }, 'the runner is ended');
+      return told(true, `runner ${id} is asked to end, and job ${runner.job.id} with it if it has begun`);
+    },
+    async sweep({ url, by }) {
+      const dryRun = readQuery(url, routes.sweep.query).dry_run !== 'false';
+      const value = sweepOf(await reconciler.preview(true), reconciler.snapshot(), dryRun, mask);
+      if (!dryRun) {
+        log.info('order', { by, order: 'sweep', seen: value.sweep.length }, 'maintenance is done now');
+        reconciler.maintain();
+      }
+      return { value };
     },
   };
 }

@@ -3,7 +3,7 @@
 import type { EndReason, Action, Plan as CorePlan, StopReason, World } from '../core/model.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { endedOf, runnerOf, waitingOf, type Show } from './status.ts';
-import type { Jobs, Plan, Runners } from './wire-v1.ts';
+import type { Jobs, Plan, Runners, Sweep } from './wire-v1.ts';
 
 /** What a look at the world found, and what would be done. */
 export type Preview = CorePlan & { readonly world: World };
@@ -75,6 +75,19 @@ export function planOf({ world, actions, denials }: Preview, now: number, iso: S
     not_started: denials.slice(0, plannedShown).map((denial) => waitingJobOf({ ...denial, sentence: mask(denial.sentence) })),
     not_started_left_out: Math.max(0, denials.length - plannedShown),
     unknown: unknownOf(world).map(mask),
+  };
+}
+
+/** What of the plan is removal of what no record speaks of. */
+export function sweepOf(preview: Preview, snapshot: Snapshot, dryRun: boolean, mask: (text: string) => string): Sweep {
+  const sweep = preview.actions.filter(({ kind }) => kind.startsWith('sweep-')).map(actionOf);
+  const count = `${sweep.length} ${sweep.length === 1 ? 'thing' : 'things'}`;
+  return {
+    dry_run: dryRun,
+    sweep,
+    leftovers: snapshot.leftovers.map(({ kind, name }) => ({ kind, name })),
+    unknown: unknownOf(preview.world).map(mask),
+    sentence: dryRun ? `${count} would be removed; nothing was done` : `${count} to remove were seen; the maintenance has begun`,
   };
 }
 

@@ -1,8 +1,9 @@
 // Promises GET /metrics as whoever measures renders it, and that every answer of the API is counted by the pattern of its route: a path may
 // be anything, a pattern is one of ours.
 
-import type { Hono, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
+import type { App } from './app.ts';
 
 export type Metering = {
   /** The text of the moment, and its content type. */
@@ -21,8 +22,8 @@ export function countedBy(metering: Metering): MiddlewareHandler {
   };
 }
 
-export function mountMetrics(app: Hono, metering: Metering): void {
-  app.get(metricsPath, async (c) => {
+export function mountMetrics(app: App, basePath: string, metering: Metering): void {
+  app.get(basePath + metricsPath, async (c) => {
     const { type, text } = await metering.render();
     return c.body(text, 200, { 'content-type': type });
   });

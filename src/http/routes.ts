@@ -3,7 +3,7 @@
 
 import type * as wire from './wire.ts';
 import type * as v1 from './wire-v1.ts';
-import { after, job, labels, limit, state, type Parameter } from './parameters.ts';
+import { after, dryRun, job, labels, limit, state, type Parameter } from './parameters.ts';
 
 /** Every kind of answer by its name, which is also its schema's. */
 export type Answers = {
@@ -15,6 +15,8 @@ export type Answers = {
   readonly Explain: v1.Explain;
   /** One after the other, as a text/event-stream. */
   readonly Event: v1.Event;
+  readonly Order: v1.Order;
+  readonly Sweep: v1.Sweep;
 };
 
 export type Route = {
@@ -61,6 +63,29 @@ export const routes = {
     summary: 'What happens, as server-sent events; goes on after the Last-Event-ID.',
     query: { after },
     answer: 'Event',
+  },
+  drain: {
+    method: 'POST',
+    path: '/api/v1/drain',
+    summary: 'Starts nothing more; the service ends when nothing of ours is left.',
+    query: none,
+    answer: 'Order',
+  },
+  resume: { method: 'POST', path: '/api/v1/resume', summary: 'Takes a drain back.', query: none, answer: 'Order' },
+  poll: { method: 'POST', path: '/api/v1/poll', summary: 'Asks every forge that answers at once.', query: none, answer: 'Order' },
+  stop: {
+    method: 'POST',
+    path: '/api/v1/runners/{id}/stop',
+    summary: 'Ends one runner, whatever it does. A job that it had is over; one that it had not waits again.',
+    query: none,
+    answer: 'Order',
+  },
+  sweep: {
+    method: 'POST',
+    path: '/api/v1/sweep',
+    summary: 'Tells what bears our mark and belongs to nothing; removes it with dry_run=false.',
+    query: { dry_run: dryRun },
+    answer: 'Sweep',
   },
 } as const satisfies Readonly<Record<string, Route>>;
 

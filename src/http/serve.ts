@@ -1,11 +1,14 @@
-// Promises a listening server for the API that starts clearly or fails clearly, is not held up by slow or idle clients, and closes at once.
+// Promises a listening server for the API, on an address or on a socket that only this user may open, that starts clearly or fails clearly,
+// is not held up by slow or idle clients, and closes at once.
 
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
-import type { Hono } from 'hono';
 import { systemClock, type Clock } from '../clock.ts';
 import { ControllerError } from '../errors.ts';
+import type { App } from './app.ts';
 
 export type Serving = {
   /** Where it listens, with the real port. */
@@ -14,10 +17,8 @@ export type Serving = {
   close(): Promise<void>;
 };
 
-export type ServeOptions = {
-  readonly app: Hono;
-  readonly host: string;
-  readonly port: number;
+type ServerOptions = {
+  readonly app: App;
   /** For the grace of close. */
   readonly clock?: Clock;
   /** How long a connection may neither take nor send a byte; 15 s unless said otherwise. */
@@ -30,8 +31,52 @@ const closeGraceMs = 1_000;
  * Listens; port 0 = any free one. Rejects with CONFIG_INVALID when the address cannot be had: a service that its operator cannot ask
  * anything is not started, and a taken port usually means that another copy runs.
  */
-export async function serveHttp({ app, host, port, clock = systemClock, idleMs = 15_000 }: ServeOptions): Promise<Serving> {
-  const respond = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: host, errorHandler: refused });
+export async function serveHttp(options: ServerOptions & { readonly host: string; readonly port: number }): Promise<Serving> {
+  const { host, port, clock = systemClock } = options;
+  const server = serverOf(options, host);
+  await listening(server, () => server.listen({ host, port })).catch((error: unknown) => {
+    throw addressError(error, host, port);
+  });
+  const address = server.address() as AddressInfo;
+  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return servingOf(server, `http://${name}:${address.port}`, clock);
+}
+
+/** The same on a Unix socket, which replaces one that nobody listens to any more. */
+export async function serveSocket(options: ServerOptions & { readonly path: string }): Promise<Serving> {
+  const { path, clock = systemClock } = options;
+  const server = serverOf(options, 'localhost');
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await removeStale(path);
+    await listening(server, () => {
+      // The socket is made before listen returns; nobody else may open it from its first moment on.
+      const before = process.umask(0o177);
+      try {
+        server.listen({ path });
+      } finally {
+        process.umask(before);
+      }
+    });
+  } catch (error) {
+    throw socketError(error, path);
+  }
+  return servingOf(server, `unix:${path}`, clock);
+}
+
+function servingOf(server: Server, url: string, clock: Clock): Serving {
+  let closing: Promise<void> | undefined;
+  return {
+    url,
+    close() {
+      closing ??= shut(server, clock);
+      return closing;
+    },
+  };
+}
+
+function serverOf({ app, idleMs = 15_000 }: ServerOptions, hostname: string): Server {
+  const respond = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname, errorHandler: refused });
   const server = createServer(
     {
       requestTimeout: 10_000,
@@ -48,17 +93,7 @@ export async function serveHttp({ app, host, port, clock = systemClock, idleMs =
   server.maxConnections = 128;
   // The others bound who does not ask to the end; this one, who does not read the answer.
   server.timeout = idleMs;
-  await listen(server, host, port);
-  const address = server.address() as AddressInfo;
-  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  let closing: Promise<void> | undefined;
-  return {
-    url: `http://${name}:${address.port}`,
-    close() {
-      closing ??= shut(server, clock);
-      return closing;
-    },
-  };
+  return server;
 }
 
 /** What never reached the app: a request line or a Host header that is none. */
@@ -73,26 +108,68 @@ function refused(): Response {
   return new Response(JSON.stringify(problem), { status: 400, headers: { 'content-type': 'application/problem+json' } });
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
+function listening(server: Server, begin: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refuse = (error: Error): void => reject(listenError(error, host, port));
-    server.once('error', refuse);
-    server.listen({ host, port }, () => {
-      server.off('error', refuse);
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.off('error', reject);
       // What goes wrong from here on concerns one connection, and node answers that itself.
       resolve();
     });
+    begin();
   });
 }
 
-function listenError(error: Error, host: string, port: number): ControllerError {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  const [message, remedy] = listenTroubles[code] ?? [`cannot be listened on (${code})`, 'choose another http.port or http.host'];
-  const mistake = { path: 'http', message: `${host}:${port} ${message}`, remedy };
-  return new ControllerError('CONFIG_INVALID', `The API's address ${mistake.message}: ${remedy}`, {
-    cause: error,
-    details: { mistakes: [mistake] },
+/** A socket outlives the process that was killed. One that is listened to, and what is no socket, stays. */
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
   });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw Object.assign(new Error('no socket'), { code: 'ENOTSOCK' });
+  if (!(await isAnswered(path))) await rm(path, { force: true });
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    const tell = (answered: boolean): void => {
+      probe.destroy();
+      resolve(answered);
+    };
+    probe.once('connect', () => tell(true));
+    probe.once('error', () => tell(false));
+  });
+}
+
+function socketError(error: unknown, path: string): ControllerError {
+  const code = codeOf(error);
+  const [message, remedy] = socketTroubles[code] ?? [`cannot be made (${code})`, 'choose another http.socket, or none'];
+  return troubleOf(error, 'http.socket', `${path} ${message}`, remedy, 'socket');
+}
+
+const socketTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
+  EADDRINUSE: ['is in use by another copy of this service', 'stop that, or give each its own http.socket'],
+  ENOTSOCK: ['is there and is no socket', 'remove it, or choose another http.socket'],
+  EACCES: ['may not be made by this user', 'choose an http.socket that this user may make, or none'],
+};
+
+function addressError(error: unknown, host: string, port: number): ControllerError {
+  const code = codeOf(error);
+  const [message, remedy] = listenTroubles[code] ?? [`cannot be listened on (${code})`, 'choose another http.port or http.host'];
+  return troubleOf(error, 'http', `${host}:${port} ${message}`, remedy, 'address');
+}
+
+function troubleOf(cause: unknown, path: string, message: string, remedy: string, what: string): ControllerError {
+  return new ControllerError('CONFIG_INVALID', `The API's ${what} ${message}: ${remedy}`, {
+    cause,
+    details: { mistakes: [{ path, message, remedy }] },
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
 }
 
 const listenTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {

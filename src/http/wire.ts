@@ -146,8 +146,8 @@ export const statusSchema = z.object({
 export type Status = z.infer<typeof statusSchema>;
 
 /**
- * RFC 9457. `code` is one of ours: a ControllerError's, or BAD_REQUEST, PARAMETER_INVALID (with the `parameter`), TOKEN_MISSING, TOKEN_WRONG,
- * WRITES_OFF, ORIGIN_REFUSED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_REFUSED, HOST_REFUSED, TOO_MANY_FOLLOWERS, INTERNAL.
+ * RFC 9457. `code` is one of ours: a ControllerError's (PARAMETER_INVALID names the `parameter`), or BAD_REQUEST, TOKEN_MISSING, TOKEN_WRONG,
+ * NO_TOKEN_CONFIGURED, TOKEN_FILE_UNUSABLE, ORIGIN_REFUSED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_REFUSED, HOST_REFUSED, TOO_MANY_FOLLOWERS, INTERNAL.
  */
 export const problemSchema = z.object({
   type: z.string(),

@@ -71,6 +71,8 @@ export type Loop = {
   world: World | undefined;
   denials: readonly Denial[];
   absences: Map<RunnerId, Absence & { readonly poll: number }>;
+  /** Runners that an operator asked to end. Once a stop is begun, the record says so. */
+  readonly condemned: Set<RunnerId>;
   hostError: Snapshot['host']['error'];
   lastSlot: number;
   mode: Mode;
@@ -122,6 +124,7 @@ export function createLoop(options: ReconcilerOptions): Loop {
     world: undefined,
     denials: [],
     absences: new Map(),
+    condemned: new Set(),
     hostError: undefined,
     lastSlot: -1,
     mode: options.mode ?? 'serving',

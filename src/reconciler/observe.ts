@@ -10,7 +10,7 @@ import type { Forge } from '../forge/forge.ts';
 import type { Poller } from './poller.ts';
 
 /** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
-export type Memory = Pick<World, 'fresh' | 'backOffs' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
+export type Memory = Pick<World, 'fresh' | 'backOffs' | 'condemned' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
   readonly runners: readonly Runner[];
 };
 
@@ -41,7 +41,7 @@ export async function observe(
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
   const [machinesRead, roomRead, jobsRead, registrationsRead] = await Promise.all([machines, room, jobs, registrations]);
-  const { runners, fresh, backOffs, settled, endings, retries, lastSlot } = memory();
+  const { runners, fresh, backOffs, condemned, settled, endings, retries, lastSlot } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
@@ -51,6 +51,7 @@ export async function observe(
     inFlight,
     fresh,
     backOffs,
+    condemned,
     settled,
     endings,
     retries,

@@ -1,7 +1,7 @@
 // Promises the loop: observe, plan, act, level-triggered, ticks never overlapping. Polls, exits, HTTP and cron only wake it. A failed step
 // changes only when it is tried again and is said in the snapshot; a bug ends the process, and the first tick after start repairs.
 
-import type { Policy, World } from '../core/model.ts';
+import type { Policy, RunnerId, World } from '../core/model.ts';
 import { isOurRegistration } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
@@ -31,8 +31,13 @@ export type Reconciler = {
   maintain(): void;
   /** Other forges, profiles and limits from the next tick on. Running machines are left alone. */
   configure(settings: Settings): void;
-  /** Starts nothing more, and ends run() when nothing of ours is left; false: takes it back. `by` says who asked, for the log. */
-  drain(on: boolean, by: string): void;
+  /**
+   * Starts nothing more, and ends run() when nothing of ours is left; false: takes it back. `by` says who asked, for the log. Returns whether
+   * that changed anything.
+   */
+  drain(on: boolean, by: string): boolean;
+  /** Ends that runner at the next tick, whatever it does. False: it is asked already, or there is none. */
+  stop(id: RunnerId): boolean;
   snapshot(): Snapshot;
 };
 
@@ -63,6 +68,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       wake(loop);
     },
     drain: (on, by) => drain(loop, on, by),
+    stop: (id) => stop(loop, id),
     snapshot: () => snapshotOfLoop(loop),
   };
 }
@@ -79,16 +85,25 @@ function oneAtATime(look: (registrations: boolean) => Promise<Foresight>): Recon
   };
 }
 
-function drain(loop: Loop, on: boolean, by: string): void {
+function stop(loop: Loop, id: RunnerId): boolean {
+  const runner = loop.hands.ledger.all().find((each) => each.id === id);
+  if (runner === undefined || runner.stop !== undefined || loop.condemned.has(id)) return false;
+  loop.condemned.add(id);
+  wake(loop);
+  return true;
+}
+
+function drain(loop: Loop, on: boolean, by: string): boolean {
   const { log, clock } = loop.options;
   const mode = on ? 'draining' : 'serving';
   // Whoever ends everything has said the last word.
-  if (loop.mode === mode || loop.mode === 'ending') return;
+  if (loop.mode === mode || loop.mode === 'ending') return false;
   loop.mode = mode;
   loop.drain = on ? { by, since: clock.now() } : undefined;
   if (on) log.info('drain', { by, left: leftOf(loop) }, 'nothing more is started; the service ends when nothing of ours is left');
   else log.info('resume', { by }, 'waiting jobs are started again');
   wake(loop);
+  return true;
 }
 
 /** Machines and records of ours that are still there. */

@@ -25,6 +25,7 @@ export async function tick(loop: Loop): Promise<void> {
   const world = { ...seen, absences: loop.absences };
   loop.world = world;
   history.forget(world, now);
+  for (const id of loop.condemned) if (!hands.ledger.all().some((runner) => runner.id === id)) loop.condemned.delete(id);
   noteHost(loop, world, now);
   const { actions, denials } = plan(world, policyOf(loop), now);
   loop.denials = denials;
@@ -65,6 +66,7 @@ function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<
     runners: hands.ledger.all(),
     fresh: freshOf(loop),
     backOffs: history.backOffs.all(),
+    condemned: new Set(loop.condemned),
     settled: history.settled,
     endings: history.endings,
     retries: history.retries,

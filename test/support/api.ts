@@ -23,7 +23,15 @@ export function anApi(over: Partial<AppOptions> = {}): Api {
 
 /** A loop that has that picture; a look at the world finds what is in `previewed`. */
 export function reconcilingOf(snapshot: () => Snapshot, over: Partial<AppOptions['reconciler']> = {}): AppOptions['reconciler'] {
-  return { snapshot, preview: () => Promise.resolve(previewed), ...over };
+  return {
+    snapshot,
+    preview: () => Promise.resolve(previewed),
+    drain: () => true,
+    stop: () => true,
+    wake: () => undefined,
+    maintain: () => undefined,
+    ...over,
+  };
 }
 
 const launched = aRunner(aJob(51));

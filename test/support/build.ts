@@ -98,6 +98,7 @@ export function aWorld(over: Partial<World> = {}): World {
     fresh: new Set(),
     backOffs: new Map(),
     absences: new Map(),
+    condemned: new Set(),
     settled: new Map(),
     endings: new Map(),
     retries: new Map(),

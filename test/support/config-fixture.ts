@@ -1,7 +1,7 @@
 // Promises a host for loadConfig that is nothing but a table of files, and the two outcomes of loading as data. No file system is touched.
 
 import { loadConfig, type Config } from '../../src/config/config.ts';
-import type { Host } from '../../src/config/forges.ts';
+import type { Host } from '../../src/config/token-file.ts';
 import type { Mistake } from '../../src/config/reader.ts';
 import { isControllerError } from '../../src/errors.ts';
 

@@ -11,7 +11,7 @@ describe('the environment alone', () => {
       maxConcurrent: 7,
       pollIntervalMs: 1_000,
       jobTimeoutMs: 7_200_000,
-      http: { host: '127.0.0.1', port: 8080 },
+      http: { host: '127.0.0.1', port: 8080, basePath: '', socket: '/run/forgejo-runner-controller/build-host.sock' },
       maintenance: '*/10 * * * *',
       logLevel: 'info',
       network: { pool: { first: '192.168.100.0', last: '192.168.199.255' }, prefix: 24, nameservers: [], allow: [], openPorts: [] },

@@ -42,7 +42,8 @@ maintenance: "*/5 * * * *"\nmetrics: {perRepository: true}\nprofiles: [{name: ne
   ] as const)('keeps its old %s until the next start, and takes the rest', async (path, line) => {
     const config = await load({ yaml: base });
     const live = liveOf(config, await load({ yaml: `${base}${line}\nmaxConcurrent: 2\n` }));
-    expect(live.waiting).toMatchObject([{ path }]);
+    // The socket of the API is named after the controller.
+    expect(live.waiting).toMatchObject([{ path }, ...(path === 'controllerId' ? [{ path: 'http' }] : [])]);
     expect(live.taken).toEqual(['maxConcurrent']);
     expect(live.config[path]).toEqual(config[path]);
     expect(live.config.maxConcurrent).toBe(2);

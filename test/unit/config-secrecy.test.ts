@@ -47,6 +47,15 @@ test.each(['', '  \n'])('an empty token file (%j) is refused', async (text) => {
   expect(await mistakeAt('FORGEJO_TOKEN_FILE', { env: basicEnv, files: { '/run/token': text } })).toContain('is empty');
 });
 
+test.each(['/run/api', '/run/api/token', '/run/forgejo-runner-controller', '/run/forgejo-runner-controller/build-host.sock'])(
+  'I7 a bind of %s, which would show jobs the token or the socket of the API, is refused',
+  async (source) => {
+    const files = { '/run/token': goodToken, '/run/api/token': goodToken };
+    const yaml = `${basicYaml}http: {tokenFile: /run/api/token}\nprofiles: [{labels: a, binds: ["${source}:/x"]}]`;
+    expect(await mistakeAt('profiles[0].binds', { yaml, files })).toContain('holds secrets of this service');
+  },
+);
+
 test.each(['/var/lib', '/', '/var/lib/forgejo-runner-controller/records', '/run/token', '/run'])(
   'I7 a bind of %s, which would show jobs the state or the token, is refused',
   async (source) => {

@@ -14,7 +14,17 @@ describe('what loads', () => {
     const config = await load({ yaml, env: { CREDENTIALS_DIRECTORY: '/run/c' }, files });
     expect(config.warnings).toEqual([]);
     const plain = await load({ env: basicEnv });
-    const { controllerId: _id, controllerIdIsDefault: _isDefault, maxPerRepository: _max, forges: _forges, profiles, ...rest } = config;
+    const {
+      controllerId: _id,
+      controllerIdIsDefault: _isDefault,
+      maxPerRepository: _max,
+      forges: _forges,
+      http,
+      profiles,
+      ...rest
+    } = config;
+    const { tokenFile: _tokenFile, ...open } = http;
+    expect(plain.http).toEqual({ ...open, socket: '/run/forgejo-runner-controller/build-host.sock' });
     expect(plain).toMatchObject({ ...rest, warnings: plain.warnings });
     expect(profiles[0]).toEqual(plain.profiles[0]);
     expect(profiles[1]).toMatchObject({
@@ -88,7 +98,33 @@ profiles: [{name: p, labels: "x, y"}, {name: q, labels: [x]}]
     ['listen: "[::1]:8090"', { host: '::1', port: 8090 }],
     ['http: {port: 0}', { host: '127.0.0.1', port: 0 }],
   ])('%s listens at %j', async (yaml, http) => {
-    expect((await load({ yaml: basicYaml + yaml })).http).toEqual(http);
+    expect((await load({ yaml: basicYaml + yaml })).http).toMatchObject(http);
+  });
+
+  test.each([
+    ['{}', { basePath: '', socket: '/run/forgejo-runner-controller/build-host.sock' }],
+    ['{basePath: /ci/runners/, socket: /run/x.sock}', { basePath: '/ci/runners', socket: '/run/x.sock' }],
+    ['{basePath: /, socket: none}', { basePath: '' }],
+    ['{tokenFile: $CREDENTIALS_DIRECTORY/api}', { basePath: '', socket: expect.any(String), tokenFile: '/run/c/api' }],
+  ])('http: %s is understood as %j, and printed so that it loads again', async (yaml, http) => {
+    const env = { CREDENTIALS_DIRECTORY: '/run/c' };
+    const files = { '/run/token': goodToken, '/run/c/api': goodToken };
+    const config = await load({ yaml: `${basicYaml}http: ${yaml}`, env, files });
+    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, ...http });
+    expect((await load({ yaml: renderConfig(config), env, files })).http).toEqual(config.http);
+  });
+
+  test.each([
+    ['http.basePath', 'basePath: ci'],
+    ['http.basePath', 'basePath: /a/../b'],
+    ['http.basePath', 'basePath: /a b'],
+    ['http.basePath', 'basePath: "/{id}"'],
+    ['http.socket', 'socket: api.sock'],
+    ['http.socket', `socket: /${'x'.repeat(120)}`],
+    ['http.tokenFile', 'tokenFile: /nowhere'],
+    ['http.tokenFile', `tokenFile: ${goodToken}`],
+  ])('a wrong %s is told: {%s}', async (path, line) => {
+    expect(await mistakeAt(path, { yaml: `${basicYaml}http: {${line}}` })).not.toContain(goodToken);
   });
 
   test('codeberg.org is polled every 30 seconds at most', async () => {
@@ -105,7 +141,8 @@ describe('warnings', () => {
       'others may use /run/token',
     ],
     ['a configuration that others may read', { yaml: basicYaml, mode: 0o644 }, 'others may read it'],
-    ['an API that is not on loopback', { yaml: `${basicYaml}http: {host: 0.0.0.0}` }, 'no authentication'],
+    ['an API that is not on loopback', { yaml: `${basicYaml}http: {host: 0.0.0.0}` }, 'only who has the token is answered'],
+    ['a token that goes over the network', { yaml: `${basicYaml}http: {host: 0.0.0.0, tokenFile: /run/token}` }, 'speaks no TLS'],
     ['a runner address that is loopback', { yaml: forge('scope: {user: true}, instanceUrl: "http://localhost:3000"') }, 'is loopback'],
     ['the image of a docker label', { yaml: `${basicYaml}profiles: [{labels: ["a:docker://b"]}]` }, 'is not used'],
     ['an allowed link-local network', { yaml: `${basicYaml}network: {allow: [169.254.169.254]}` }, 'metadata'],
