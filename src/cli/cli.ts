@@ -9,8 +9,9 @@ import { createClient, type Target } from './client.ts';
 import type { Command, Context, Given, Screen } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { explainCommand, jobsCommand, planCommand } from './jobs.ts';
+import { drainCommand, pollCommand, resumeCommand, stopCommand } from './orders.ts';
 import { statusCommand, watchCommand } from './status.ts';
-import { systemdKnows } from './systemd.ts';
+import { systemdKnows, type Known } from './systemd.ts';
 import { helpFor, helpOf, wordsOf } from './usage.ts';
 
 export type Surroundings = {
@@ -38,6 +39,10 @@ const commands: readonly Command[] = [
   jobsCommand,
   explainCommand,
   planCommand,
+  drainCommand,
+  resumeCommand,
+  stopCommand,
+  pollCommand,
   completionCommand(() => commands),
 ];
 
@@ -61,10 +66,8 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
     if (ending.aborted) return 130;
     if (!isControllerError(error)) throw error;
     say(error.message);
-    if (error.code === 'API_UNREACHABLE' && target !== undefined && isHere(target)) {
-      const known = await systemdKnows(surroundings.env);
-      if (known !== undefined) surroundings.note(`systemd: ${visibleLine(known)}`);
-    }
+    const known = error.code === 'API_UNREACHABLE' && target !== undefined ? await knownOf(target, surroundings.env) : undefined;
+    if (known !== undefined) surroundings.note(`systemd: ${visibleLine(known.line)}`);
     return error.exitCode;
   }
 }
@@ -79,6 +82,7 @@ function contextOf({ screen, env, clock, ending, answerMs }: Surroundings, given
     json: given.is('json'),
     clock,
     ending,
+    systemd: () => knownOf(target, env),
     note,
   };
 }
@@ -139,7 +143,8 @@ function tokenOf(path: string | undefined): string | undefined {
   return token;
 }
 
-/** On this host, whose systemd can be asked. */
-function isHere(target: Target): boolean {
-  return 'socket' in target || /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(target.url.hostname);
+/** Only of a service on this host this host's systemd can know anything. */
+function knownOf(target: Target, env: NodeJS.ProcessEnv): Promise<Known | undefined> {
+  const here = 'socket' in target || /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(target.url.hostname);
+  return here ? systemdKnows(env) : Promise.resolve(undefined);
 }

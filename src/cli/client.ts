@@ -39,7 +39,11 @@ export function createClient({ target, ending, token, answerMs = 5_000 }: Client
 
   const exchange = async (method: string, path: string): Promise<{ readonly status: number; readonly text: string }> => {
     const late = timeoutOf(answerMs, ending);
-    const headers = { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+    const headers = {
+      accept: 'application/json',
+      ...(method === 'POST' ? { 'content-length': '0' } : {}),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    };
     try {
       const response = await send(target, { method, path, headers, signal: late.signal, agent: false });
       const text = await readAll(response);

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Client } from './client.ts';
 import type { Look } from './render.ts';
+import type { Known } from './systemd.ts';
 
 export type Flag = {
   /** What its value is called in the help; a flag without one is a switch. */
@@ -47,6 +48,8 @@ export type Context = {
   readonly clock: Clock;
   /** Aborts at Ctrl-C and SIGTERM. */
   readonly ending: AbortSignal;
+  /** What it knows of the service, when that is on this host. */
+  readonly systemd: () => Promise<Known | undefined>;
   /** For what is not the answer: stderr. */
   readonly note: (sentence: string) => void;
 };

@@ -66,11 +66,11 @@ function zsh(commands: readonly Command[]): readonly string[] {
     '#compdef runner-status',
     '_runner_status() {',
     '  local curcontext=$curcontext state line',
-    '  local -a commands options',
-    '  commands=(',
+    '  local -a found_commands found_flags',
+    '  found_commands=(',
     ...commands.map(({ name, says }) => `    ${quoted(`${name}:${says.replaceAll(':', '\\:')}`)}`),
     '  )',
-    '  options=(',
+    '  found_flags=(',
     ...Object.entries(globalFlags).map((flag) => `    ${specOf(flag)}`),
     '  )',
     '  case ${words[2]} in',
@@ -81,11 +81,11 @@ function zsh(commands: readonly Command[]): readonly string[] {
           ? []
           : [quoted(`2:${argument.name}:${argument.words === undefined ? '' : `(${argument.words.join(' ')})`}`)]),
       ];
-      return more.length === 0 ? [] : [`    ${name}) options+=(${more.join(' ')}) ;;`];
+      return more.length === 0 ? [] : [`    ${name}) found_flags+=(${more.join(' ')}) ;;`];
     }),
     '  esac',
-    "  _arguments -C $options '1: :->command' && return",
-    '  [[ $state == command ]] && _describe command commands',
+    "  _arguments -C $found_flags '1: :->command' && return",
+    '  [[ $state == command ]] && _describe command found_commands',
     '}',
     'compdef _runner_status runner-status',
   ];

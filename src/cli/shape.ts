@@ -9,6 +9,7 @@ const schemas = {
   jobs: v1.jobsSchema,
   explain: v1.explainSchema,
   plan: v1.planSchema,
+  order: v1.orderSchema,
 };
 export type SchemaName = keyof typeof schemas;
 

@@ -47,8 +47,8 @@ function exitOf({ status }: Health): number {
 async function watch(context: Context): Promise<number> {
   const { screen, ending, clock } = context;
   if (!screen.isTTY || context.json) return showStatus(context);
-  // The other screen, without a cursor: the window is afterwards as it was.
-  screen.write('\u001b[?1049h\u001b[?25l');
+  // The other screen, without a cursor, and long lines cut instead of wrapped: the window is afterwards as it was.
+  screen.write('\u001b[?1049h\u001b[?25l\u001b[?7l');
   try {
     while (!ending.aborted) {
       const lines = await frameOf(context);
@@ -57,7 +57,7 @@ async function watch(context: Context): Promise<number> {
       await clock.sleep(frameMs, ending);
     }
   } finally {
-    screen.write('\u001b[?25h\u001b[?1049l');
+    screen.write('\u001b[?7h\u001b[?25h\u001b[?1049l');
   }
   return 0;
 }

@@ -8,14 +8,19 @@ const unit = 'forgejo-runner-controller.service';
 const machineUnit = /^forgejo-runner-\S+-[jw][0-9a-z]{10}\.service$/;
 const answerMs = 3_000;
 
-/** A line for a person; undefined where there is no systemd that answers. */
-export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+/** A line for a person, and the ActiveState; without one the unit is not installed. */
+export type Known = { readonly line: string; readonly active?: string | undefined };
+
+/** Undefined where there is no systemd that answers. */
+export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<Known | undefined> {
   const [shown, listed] = await Promise.all([
     systemctl(env, 'show', unit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
     systemctl(env, 'list-units', 'forgejo-runner-*.service', '--state=active', '--plain', '--no-legend', '--no-pager'),
   ]);
   if (shown === undefined) return undefined;
-  return `${stateOf(propertiesOf(shown))}; ${machinesOf(listed)}`;
+  const properties = propertiesOf(shown);
+  const installed = properties.get('LoadState') !== 'not-found';
+  return { line: `${stateOf(properties)}; ${machinesOf(listed)}`, active: installed ? properties.get('ActiveState') : undefined };
 }
 
 function propertiesOf(shown: string): ReadonlyMap<string, string> {

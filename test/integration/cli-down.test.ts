@@ -108,6 +108,11 @@ describe('an answer of somebody else', () => {
     expect(await runs(['--json', '--socket', await saying(http('200 OK', '{}'))])).toMatchObject({ code: 3 });
   });
 
+  test('JSON in which a character would move the terminal comes out as the same data with that escaped', async () => {
+    const { out } = await runs(['--json', '--socket', await saying(http('200 OK', '{"status":"ok","x":"\u009b31m\u202e"}'))]);
+    expect(out).toBe(`${String.raw`{"status":"ok","x":"\u009b31m\u202e"}`}\n`);
+  });
+
   test.each([
     ['at all', ''],
     ['to the end', 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{'],

@@ -111,12 +111,10 @@ describe('where it asks', () => {
   });
 
   test('a token goes along to that place only', async () => {
-    const file = join(service.folder, 'token');
-    await writeFile(file, 'abcdef\n');
     await using proxy = await passing('', service.url);
-    await runs(['jobs', '--url', proxy.url, '--token-file', file]);
+    await runs(['jobs', '--url', proxy.url, '--token-file', service.tokenFile]);
     await runs(['jobs', '--url', proxy.url]);
-    expect(proxy.tokens).toEqual(['Bearer abcdef', undefined]);
+    expect(proxy.tokens).toEqual([`Bearer ${'t'.repeat(40)}`, undefined]);
   });
 });
 
@@ -245,12 +243,12 @@ describe('watch', () => {
     };
     const { code } = await runs(['watch', '--url', service.url], { screen: terminal(frames, 200, 12), clock, ending: ending.signal });
     expect([code, waits]).toEqual([0, [1_000, 1_000]]);
-    expect(frames[0]).toBe('\u001b[?1049h\u001b[?25l');
+    expect(frames[0]).toBe('\u001b[?1049h\u001b[?25l\u001b[?7l');
     expect(frames[1]).toContain('No runners');
     expect(frames[2]).toContain('draining');
     expect(frames[2]?.split('\n')).toHaveLength(12);
     expect(frames[2]).toMatch(/… and \d+ more lines/);
-    expect(frames.slice(3)).toEqual(['\u001b[?25h\u001b[?1049l']);
+    expect(frames.slice(3)).toEqual(['\u001b[?7h\u001b[?25h\u001b[?1049l']);
   });
 
   test('waits for a service that is away, and says so', async () => {

@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../support/cli-run.ts';
 
-const names = ['status', 'watch', 'jobs', 'explain', 'plan', 'completion'];
+const names = ['status', 'watch', 'jobs', 'explain', 'plan', 'drain', 'resume', 'stop', 'poll', 'completion'];
 
 describe('usage', () => {
   test.each([
@@ -18,6 +18,8 @@ describe('usage', () => {
     [['completion'], '`completion` needs SHELL'],
     [['completion', ''], 'SHELL is empty'],
     [['completion', 'bash', 'zsh'], '`completion` takes one SHELL, got `bash zsh`'],
+    [['stop'], '`stop` needs ID'],
+    [['status', '--wait'], '`status` takes no --wait'],
     [['jobs', '--labels', 'a'], '`jobs` takes no --labels'],
     [['completion', 'tcsh'], 'SHELL is one of bash, zsh, fish'],
     [['--url', 'http://a', '--socket', '/b'], 'give --url or --socket, not both'],
@@ -61,7 +63,7 @@ describe('usage', () => {
         .split('## runner-status')[1]
         ?.split('\n## ')[0] ?? '';
     for (const name of names) expect(text).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
-    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job']) expect(text).toContain(`--${flag}`);
+    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job', 'wait']) expect(text).toContain(`--${flag}`);
     for (const exit of [0, 1, 2, 3, 4, 130]) expect(text).toContain(`\n| ${exit} | `);
   });
 
@@ -93,14 +95,14 @@ describe('completions', () => {
   test.each(['bash', 'zsh', 'fish'])('%s takes them, where it is there, and they have every command and flag', async (shell) => {
     const { code, out } = await runs(['completion', shell]);
     expect(code).toBe(0);
-    for (const word of [...names, 'json', 'token-file', 'labels']) expect(out).toContain(word);
+    for (const word of [...names, 'json', 'token-file', 'wait', 'labels']) expect(out).toContain(word);
     if (found(shell)) execFileSync(shell, ['-n'], { input: out });
   });
 
   test('bash completes commands, their flags, and the words of an argument', async () => {
     const { out } = await runs(['completion', 'bash']);
-    expect(completed(out, ['runner-status', 'pl'])).toEqual(['plan']);
-    expect(completed(out, ['runner-status', '--json', 'explain', '--l'])).toEqual(['--labels']);
+    expect(completed(out, ['runner-status', 'st'])).toEqual(['status', 'stop']);
+    expect(completed(out, ['runner-status', '--json', 'drain', '--w'])).toEqual(['--wait']);
     expect(completed(out, ['runner-status', 'completion', 'z'])).toEqual(['zsh']);
     expect(completed(out, ['runner-status', 'status', '--la'])).toEqual(['']);
     expect(completed(out, ['runner-status', '--url', 'st'])).toEqual(['']);
