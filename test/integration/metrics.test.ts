@@ -89,7 +89,7 @@ describe('Prometheus', () => {
     const { url, metrics } = await aService();
     feed(metrics);
     await textAt(url);
-    expect(await promtool(folder, ['check', 'metrics'], await textAt(url))).toEqual({ code: 0, output: '' });
+    expect(await promtool(folder, ['check', 'metrics'], await textAt(url))).toMatchObject({ code: 0, output: '' });
   });
 
   test('takes the alert rules, and each fires when it must and not before: promtool check rules, test rules', async () => {

@@ -12,12 +12,12 @@ import { onTestFinished } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-type Ended = { readonly code: number; readonly output: string };
+type Ended = { readonly code: number; readonly stdout: string; readonly output: string };
 
 function run(program: string, args: readonly string[], input = ''): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(program, args, { cwd: root }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), output: `${stdout}${stderr}` });
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, output: `${stdout}${stderr}` });
     });
     child.stdin?.end(input);
   });
@@ -25,9 +25,8 @@ function run(program: string, args: readonly string[], input = ''): Promise<Ende
 
 /** The folder with both programs; the first time in a tree it is fetched. */
 export async function prometheusFolder(): Promise<string> {
-  const { code, output } = await run('bash', ['-c', '. scripts/lib && bring_prometheus']);
-  const folder = output.trim().split('\n').at(-1) ?? '';
-  if (code === 0) return folder;
+  const { code, stdout, output } = await run('bash', ['-c', '. scripts/lib && bring_prometheus']);
+  if (code === 0) return stdout.trim();
   throw new Error(`Prometheus cannot be had: ${output}`);
 }
 
