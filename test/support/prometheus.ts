@@ -2,7 +2,6 @@
 // started here ends with the test, and its files with it.
 
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +42,10 @@ export async function startPrometheus(folder: string, config: string, files: Rea
     [`--config.file=${home}/prometheus.yml`, `--storage.tsdb.path=${home}/data`, '--web.listen-address=127.0.0.1:0'],
     { cwd: home, stdio: ['ignore', 'ignore', 'pipe'] },
   );
-  const ended = once(child, 'exit');
+  // It may also never have begun.
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve()).once('error', () => resolve());
+  });
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await ended;
