@@ -3,11 +3,13 @@
 
 import { hostTime } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
+import { createRunnerLogs, type RunnerLogs } from './http/app.ts';
 import { openApi } from './daemon-api.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
 import type { Events } from './events.ts';
 import type { RootLog } from './log.ts';
+import type { Reconciler } from './reconciler/reconciler.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 
 /** `mask` conceals in the API's answers what `log` conceals in its lines; `events` is what these say. */
@@ -60,7 +62,9 @@ async function serve(
     render: () => parts.metrics.render(reconciler.snapshot(), parts.clock),
     requestAnswered: (route: string, status: number) => parts.metrics.requestAnswered(route, status),
   };
-  const api = await openApi(config.http, { reconciler, events, settings: live.settings, clock: parts.clock, log, mask, metering });
+  const logs = runnerLogsOf(parts, reconciler, mask);
+  const { clock } = parts;
+  const api = await openApi(config.http, { reconciler, events, settings: live.settings, logs, clock, log, mask, metering });
   log.info('ready', { ...api.urls, forges: config.forges.map(({ name }) => name), profiles: config.profiles.map(({ name }) => name) });
   const bug = Promise.withResolvers<never>();
   orders.obey((order, by) => {
@@ -73,4 +77,18 @@ async function serve(
     await live.close();
     await api.close();
   }
+}
+
+/** As much of a console as an answer holds. */
+const consoleBytes = 1_048_576;
+
+function runnerLogsOf({ driver, archive, clock }: Parts, reconciler: Pick<Reconciler, 'snapshot'>, mask: Voice['mask']): RunnerLogs {
+  return createRunnerLogs({
+    snapshot: () => reconciler.snapshot(),
+    archive,
+    console: async (id) => (await driver.consoles([{ id }], consoleBytes)).get(id) ?? { lines: [], cut: false },
+    follow: (id, signal) => driver.follow(id, signal),
+    clock,
+    mask,
+  });
 }

@@ -11,10 +11,12 @@ import { createAdmittance, type Admittance, type Reach } from './admittance.ts';
 import type { Following } from './follow.ts';
 import { handlersOf, type Handlers, type Reconciling, type Refusal } from './handlers.ts';
 import { countedBy, metricsPath, mountMetrics, type Metering } from './metering.ts';
+import type { RunnerLogs } from './runner-log.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
 import type { Problem } from './wire.ts';
 
+export { createRunnerLogs, type RunnerLogs } from './runner-log.ts';
 export { createFollowing } from './follow.ts';
 export { serveHttp, serveSocket, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
@@ -22,6 +24,7 @@ export type { ApiSettings } from './status.ts';
 export type AppOptions = {
   readonly reconciler: Reconciling;
   readonly following: Following;
+  readonly logs: RunnerLogs;
   /** Of the configuration in force; called once per answer. */
   readonly settings: () => ApiSettings;
   /** Where the API is bound: it decides who has to name the token, and whether Host headers are checked. `socket`: one that only root may open. */
@@ -54,6 +57,7 @@ const headers: Readonly<Record<string, string>> = {
 
 /** A proxy that gathers what it passes on would hold events back. */
 const streamHeaders = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
+const textHeaders = { ...streamHeaders, 'content-type': 'text/plain; charset=utf-8' };
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
 export function createApp(options: AppOptions): App {
@@ -101,6 +105,7 @@ async function replyOf(c: Ask, handlers: Handlers, name: RouteName): Promise<Res
     id: c.req.param('id') ?? '',
     by: byOf(c),
   });
+  if ('text' in reply) return new Response(reply.text, { headers: textHeaders });
   if ('stream' in reply) return new Response(reply.stream, { headers: streamHeaders });
   return 'value' in reply ? json(c, reply.value, reply.status ?? 200) : refuse(c, reply.refusal);
 }

@@ -8,6 +8,7 @@ import type { Following } from './follow.ts';
 import { healthOf } from './health.ts';
 import { jobsOf, planOf, runnersOf, sweepOf, type Preview } from './jobs.ts';
 import { readQuery, refused } from './parameters.ts';
+import type { RunnerLogs } from './runner-log.ts';
 import { routes, type Answers, type RouteName } from './routes.ts';
 import { maskedOf, statusOf, type ApiSettings } from './status.ts';
 import type { Order } from './wire-v1.ts';
@@ -32,6 +33,7 @@ export type Sources = {
   /** Of the configuration in force; called once per answer. */
   readonly settings: () => ApiSettings;
   readonly following: Following;
+  readonly logs: RunnerLogs;
   readonly clock: Clock;
   readonly log: Log;
   readonly mask: (text: string) => string;
@@ -62,6 +64,8 @@ export type Refusal = {
 export type Reply<T> =
   | { readonly value: T; readonly status?: number }
   | { readonly stream: ReadableStream<Uint8Array> | null }
+  /** Plain text. */
+  | { readonly text: string | ReadableStream<Uint8Array> | null }
   | { readonly refusal: Refusal };
 
 export type Handlers = {
@@ -83,6 +87,12 @@ const tooMany: Refusal = {
   detail: 'As many follow the events as may, or the service ends; come again later.',
   headers: { 'retry-after': '5' },
 };
+const noLog: Refusal = {
+  status: 404,
+  code: 'NOT_FOUND',
+  title: 'Not found',
+  detail: 'There is no runner of that id, and none is kept: it never was, or it ended too long ago (archive in the configuration).',
+};
 type Write = 'drain' | 'resume' | 'poll' | 'stop' | 'sweep';
 
 const limitUnsaid = 100;
@@ -91,7 +101,7 @@ export function handlersOf(sources: Sources): Handlers {
   return { ...readersOf(sources), ...writersOf(sources) };
 }
 
-function readersOf({ reconciler, settings, following, clock, mask, basePath }: Sources): Omit<Handlers, Write> {
+function readersOf({ reconciler, settings, following, logs, clock, mask, basePath }: Sources): Omit<Handlers, Write> {
   const picture = (): Snapshot => maskedOf(reconciler.snapshot(), mask);
   const iso = (at: number): string => new Date(clock.wallOf(at)).toISOString();
   return {
@@ -126,6 +136,13 @@ function readersOf({ reconciler, settings, following, clock, mask, basePath }: S
       if (headOnly) return { stream: null };
       const stream = following.open(seen === undefined ? (after ?? following.last()) : following.placeOf(seen));
       return stream === undefined ? { refusal: tooMany } : { stream };
+    },
+    async log({ url, id, headOnly }) {
+      const { follow } = readQuery(url, routes.log.query);
+      const found = await logs.open(id, follow === 'true' && !headOnly);
+      if (found === 'unknown') return { refusal: noLog };
+      if (found === 'too-many') return { refusal: tooMany };
+      return { text: 'stream' in found ? found.stream : found.text };
     },
   };
 }

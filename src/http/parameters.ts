@@ -50,6 +50,7 @@ export const after = integer(
   'Begin with what is kept after the event of this number; 0 = with all of it. Only new ones unless said otherwise.',
 );
 export const state = oneOf('state', ['waiting', 'running', 'done'], 'Only jobs of this state.');
+export const follow = oneOf('follow', ['true', 'false'], 'true = go on with what comes, until the machine has ended.');
 export const dryRun = oneOf('dry_run', ['true', 'false'], 'false = do it. Told only, unless said otherwise.');
 export const labels: Parameter<readonly string[]> = {
   name: 'labels',

@@ -3,7 +3,7 @@
 
 import type * as wire from './wire.ts';
 import type * as v1 from './wire-v1.ts';
-import { after, dryRun, job, labels, limit, state, type Parameter } from './parameters.ts';
+import { after, dryRun, follow, job, labels, limit, state, type Parameter } from './parameters.ts';
 
 /** Every kind of answer by its name, which is also its schema's. */
 export type Answers = {
@@ -15,6 +15,8 @@ export type Answers = {
   readonly Explain: v1.Explain;
   /** One after the other, as a text/event-stream. */
   readonly Event: v1.Event;
+  /** As text/plain. */
+  readonly Log: string;
   readonly Order: v1.Order;
   readonly Sweep: v1.Sweep;
 };
@@ -63,6 +65,13 @@ export const routes = {
     summary: 'What happens, as server-sent events; goes on after the Last-Event-ID.',
     query: { after },
     answer: 'Event',
+  },
+  log: {
+    method: 'GET',
+    path: '/api/v1/runners/{id}/log',
+    summary: 'What the machine of a runner wrote to its console; of one that has ended with the cause of its end as last line.',
+    query: { follow },
+    answer: 'Log',
   },
   drain: {
     method: 'POST',

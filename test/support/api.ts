@@ -13,6 +13,7 @@ export function anApi(over: Partial<AppOptions> = {}): Api {
   return createApp({
     reconciler: reconcilingOf(() => busy),
     following: createFollowing({ events: createEvents(() => now), clock: fixedClock, start: startedAt }),
+    logs: { open: () => Promise.resolve('unknown') },
     settings: () => settings,
     host: '127.0.0.1',
     clock: fixedClock,
