@@ -168,16 +168,15 @@ const exitRecorder = [
   'for file in "$$1/memory.peak" "$$2/memory.max_usage_in_bytes"; do [ ! -r "$$file" ] || read -r peak <"$$file"; done',
   'for file in "$$1/memory.events" "$$2/memory.oom_control"; do [ ! -r "$$file" ] || ' +
     'while read -r name count; do [ "$$name" != oom_kill ] || kills=$$count; done <"$$file"; done',
-  '[ ! -r "$$1/cpu.stat" ] || while read -r name count; do [ "$$name" != usage_usec ] || cpu=$$count; done <"$$1/cpu.stat"',
-  '[ ! -r "$$3/cpuacct.usage" ] || { read -r count <"$$3/cpuacct.usage"; cpu=$$((count / 1000)); }',
+  '[ ! -r "$$4/cpuacct.usage" ] || { read -r count <"$$4/cpuacct.usage"; cpu=$$((count / 1000)); }',
+  'for file in "$$1/cpu.stat" "$$3/cpu.stat"; do [ ! -r "$$file" ] || ' +
+    'while read -r name count; do [ "$$name" != usage_usec ] || cpu=$$count; done <"$$file"; done',
   'echo "$$SERVICE_RESULT $${EXIT_CODE:--} $${EXIT_STATUS:--} $$peak $$kills $$cpu" >"$$0"',
 ].join('; ');
 
 function exitRecorderOf(path: string, unit: string): string {
-  // The group in the unified hierarchy, and in those of two controllers on hosts that still have one for each.
-  const groups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory', '/sys/fs/cgroup/cpuacct'].map((root) =>
-    quoted(`${root}/machine.slice/${slice}/${unit}`),
-  );
+  // The group in the unified hierarchy, and where it and its controllers lie on hosts that still have a hierarchy for each.
+  const groups = ['', '/memory', '/unified', '/cpuacct'].map((root) => quoted(`/sys/fs/cgroup${root}/machine.slice/${slice}/${unit}`));
   return `+/bin/sh -c '${exitRecorder}' ${[quoted(path), ...groups].join(' ')}`;
 }
 

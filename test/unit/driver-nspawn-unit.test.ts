@@ -113,6 +113,7 @@ describe('unit properties', () => {
       `/var/lib/frc/exits/${id}`,
       `/sys/fs/cgroup/${group}`,
       `/sys/fs/cgroup/memory/${group}`,
+      `/sys/fs/cgroup/unified/${group}`,
       `/sys/fs/cgroup/cpuacct/${group}`,
     ];
     expect(recorder.endsWith(`>"$$0"' ${words.map((word) => `"${word}"`).join(' ')}`)).toBe(true);
