@@ -2,6 +2,7 @@
 
 import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
+import { cliTargets } from './cli.ts';
 import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
@@ -15,4 +16,5 @@ export const targets: readonly Target[] = [
   ...loopTargets,
   ...adapterTargets,
   ...metricsTargets,
+  ...cliTargets,
 ];
