@@ -83,7 +83,7 @@ export function createApp(options: AppOptions): App {
       c.header('allow', methods.join(', '));
       return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
     });
-  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', `There is nothing here; ${basePath}/status is a beginning.`));
+  app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', `There is nothing here; ${basePath}/openapi.json lists what there is.`));
   app.onError((error, c) => {
     if (isControllerError(error, 'PARAMETER_INVALID'))
       return answer(c, error.httpStatus, error.code, 'A parameter does not fit', error.message, String(error.details['parameter']));

@@ -105,6 +105,12 @@ function readersOf({ reconciler, settings, following, logs, clock, mask, basePat
   const picture = (): Snapshot => maskedOf(reconciler.snapshot(), mask);
   const iso = (at: number): string => new Date(clock.wallOf(at)).toISOString();
   return {
+    async openApi({ url }) {
+      readQuery(url, routes.openApi.query);
+      // The schemas take memory that the service does not need until somebody asks.
+      const { openApiOf } = await import('./wire-openapi.ts');
+      return { value: openApiOf(reconciler.snapshot().version, basePath) };
+    },
     health() {
       const value = healthOf(picture(), settings(), clock.now());
       return { value, status: value.status === 'ok' ? 200 : 503 };

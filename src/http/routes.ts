@@ -19,6 +19,7 @@ export type Answers = {
   readonly Log: string;
   readonly Order: v1.Order;
   readonly Sweep: v1.Sweep;
+  readonly OpenApi: Readonly<Record<string, unknown>>;
 };
 
 export type Route = {
@@ -35,6 +36,7 @@ export type Route = {
 const none = {};
 
 export const routes = {
+  openApi: { method: 'GET', path: '/openapi.json', summary: 'This description.', query: none, answer: 'OpenApi' },
   health: { method: 'GET', path: '/health', summary: 'Is it well, and if not, why.', query: none, answer: 'Health', also: [503] },
   status: { method: 'GET', path: '/status', summary: 'Everything at one glance.', query: none, answer: 'Status' },
   runners: { method: 'GET', path: '/api/v1/runners', summary: 'Runners with their phase.', query: none, answer: 'Runners' },
