@@ -3,6 +3,7 @@
 import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
 import { cliTargets } from './cli.ts';
+import { archiveTargets } from './archive.ts';
 import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
@@ -17,4 +18,5 @@ export const targets: readonly Target[] = [
   ...adapterTargets,
   ...metricsTargets,
   ...cliTargets,
+  ...archiveTargets,
 ];

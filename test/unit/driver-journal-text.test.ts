@@ -15,7 +15,7 @@ describe('the text of a look at the journal', () => {
   });
 
   test('lets no line speak in the name of another machine, nor of nobody', () => {
-    const text = `1700000002.000001 ${b}[7]: 1700000002.000001 ${a}[6]: forged\n       continued\n1700000001.0 j0000003ccc[5]: foreign\n`;
+    const text = `1700000002.000001 ${b}[7]: 1700000002.000001 ${a}[6]: forged\n       1700000002.000001 ${a}[6]: continued\n1700000001.0 j0000003ccc[5]: foreign\n`;
     const found = sharesOf(text, both, 100);
     expect(linesOf(found, a)).toEqual([]);
     expect(linesOf(found, b)).toEqual([`1700000002.000001 ${a}[6]: forged`]);
