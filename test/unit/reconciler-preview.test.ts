@@ -7,6 +7,8 @@ test('what would be done is told and not done, and no forge is polled for it', a
   const rig = createRig();
   await rig.step();
   rig.forge.queue(1);
+  // A poll is due by now.
+  rig.clock.advance(60_000);
   const before = rig.forge.calls.length;
   expect((await rig.reconciler.preview(false)).actions).toEqual([]);
   expect(rig.forge.calls.slice(before)).toEqual([]);
