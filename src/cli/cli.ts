@@ -9,6 +9,7 @@ import { createClient, type Target } from './client.ts';
 import type { Command, Context, Given, Screen } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { explainCommand, jobsCommand, planCommand } from './jobs.ts';
+import { logsCommand } from './logs.ts';
 import { drainCommand, pollCommand, resumeCommand, stopCommand } from './orders.ts';
 import { statusCommand, watchCommand } from './status.ts';
 import { systemdKnows, type Known } from './systemd.ts';
@@ -39,6 +40,7 @@ const commands: readonly Command[] = [
   jobsCommand,
   explainCommand,
   planCommand,
+  logsCommand,
   drainCommand,
   resumeCommand,
   stopCommand,

@@ -21,6 +21,8 @@ export type Client = {
   readonly place: string;
   /** Resolves for 2xx (and `also`) with JSON; its type is believed until it is drawn, see draw. */
   ask<T>(ask: Ask): Promise<Answer<T>>;
+  /** Hands on text as it comes, until it ends; rejects when none comes for `silenceMs`. */
+  read(path: string, silenceMs: number, take: (text: string) => void): Promise<void>;
 };
 
 export type ClientOptions = {
@@ -37,13 +39,14 @@ const mostBytes = 64 * 1024 * 1024;
 export function createClient({ target, ending, token, answerMs = 5_000 }: ClientOptions): Client {
   const place = 'socket' in target ? target.socket : target.url.origin + target.url.pathname.replace(/\/$/, '');
 
+  const headersOf = (method: string): Record<string, string> => ({
+    ...(method === 'POST' ? { 'content-length': '0' } : {}),
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  });
+
   const exchange = async (method: string, path: string): Promise<{ readonly status: number; readonly text: string }> => {
     const late = timeoutOf(answerMs, ending);
-    const headers = {
-      accept: 'application/json',
-      ...(method === 'POST' ? { 'content-length': '0' } : {}),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    };
+    const headers = { accept: 'application/json', ...headersOf(method) };
     try {
       const response = await send(target, { method, path, headers, signal: late.signal, agent: false });
       const text = await readAll(response);
@@ -70,6 +73,31 @@ export function createClient({ target, ending, token, answerMs = 5_000 }: Client
       if ((status < 200 || status > 299) && status !== also) throw refusal(place, path, status, value);
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- draw judges it by its schema when it is not so
       return { text, value: value as T, schema };
+    },
+    async read(path, silenceMs, take) {
+      let quiet = timeoutOf(silenceMs, ending);
+      const cut = new AbortController();
+      const arm = (): void => quiet.signal.addEventListener('abort', () => cut.abort(), { once: true });
+      arm();
+      try {
+        const response = await send(target, { method: 'GET', path, headers: headersOf('GET'), signal: cut.signal, agent: false });
+        const status = response.statusCode ?? 0;
+        if (status !== 200) throw refusal(place, path, status, parsed(await readAll(response)));
+        response.setEncoding('utf8');
+        for await (const part of response) {
+          quiet.cancel();
+          quiet = timeoutOf(silenceMs, ending);
+          arm();
+          take(String(part));
+        }
+        cut.signal.throwIfAborted();
+      } catch (error) {
+        if (ending.aborted || isControllerError(error)) throw error;
+        if (cut.signal.aborted) throw new ControllerError('API_UNREACHABLE', `nothing came from ${place} for ${silenceMs / 1000} s`);
+        throw unreachable(place, error);
+      } finally {
+        quiet.cancel();
+      }
     },
   };
 }

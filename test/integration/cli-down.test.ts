@@ -175,3 +175,33 @@ describe('the program', () => {
     expect(said).toEqual([]);
   });
 });
+
+const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+
+describe('logs', () => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n';
+
+  test('are printed line by line as they come, signs of life left out, and nothing that a terminal would obey', async () => {
+    const text = [
+      chunk('one\ntw'),
+      chunk('o\r\n'),
+      chunk('\r'),
+      chunk('\rthree\t\u001b[2J\n(the machine ended: killed: memory limit 256 MiB)'),
+      '0\r\n\r\n',
+    ];
+    const { code, out } = await runs(['logs', 'j0000000042', '-f', '--socket', await saying(head + text.join(''))]);
+    expect(code).toBe(0);
+    expect(out).toBe(`one\ntwo\nthree\t${String.raw`\u001b[2J`}\n(the machine ended: killed: memory limit 256 MiB)\n`);
+  });
+
+  test('that break off are said to, after what came: exit code 3', async () => {
+    const { code, out, err } = await runs(['logs', 'j0000000042', '--socket', await saying(head + chunk('one\n'))]);
+    expect([code, out]).toEqual([3, 'one\n']);
+    expect(err).toContain('the connection was cut');
+  });
+
+  test('of a runner that nobody knows are refused: exit code 1', async () => {
+    const socket = await saying(http('404 Not Found', problem(404, 'NOT_FOUND', 'No runner of that id.')));
+    expect(await runs(['logs', 'nobody', '--socket', socket])).toMatchObject({ code: 1, out: '' });
+  });
+});

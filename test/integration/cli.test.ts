@@ -5,17 +5,26 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Snapshot } from '../../src/core/snapshot.ts';
+import type { AppOptions } from '../../src/http/app.ts';
 import { explainSchema, jobsSchema, planSchema } from '../../src/http/wire-v1.ts';
 import { statusSchema } from '../../src/http/wire.ts';
 import { answering, type Answering } from '../support/cli-service.ts';
 import { runs, terminal } from '../support/cli-run.ts';
 import { busy, quiet } from '../support/snapshot-fixture.ts';
 
+/** The console of one that has gone, and of one that still writes. */
+const logs: AppOptions['logs'] = {
+  open(id, following) {
+    if (id !== 'j0000041abc') return Promise.resolve('unknown');
+    const stream = new Blob(['one\n', 'two\n', '(the machine ended: finished)\n']).stream();
+    return Promise.resolve(following ? { stream } : { text: 'one\n' });
+  },
+};
 let picture: Snapshot = quiet;
 let service: Answering;
 beforeEach(async () => {
   picture = quiet;
-  service = await answering(() => picture);
+  service = await answering(() => picture, {}, { logs });
 });
 afterEach(async () => {
   await service.close();
@@ -116,6 +125,12 @@ describe('where it asks', () => {
     await runs(['jobs', '--url', proxy.url]);
     expect(proxy.tokens).toEqual([`Bearer ${'t'.repeat(40)}`, undefined]);
   });
+});
+
+test('logs prints what a machine wrote, goes on with -f, and refuses what nobody knows with exit code 1', async () => {
+  expect(await asked('logs', 'j0000041abc')).toEqual({ code: 0, out: 'one\n', err: '' });
+  expect(await asked('logs', 'j0000041abc', '-f')).toEqual({ code: 0, out: 'one\ntwo\n(the machine ended: finished)\n', err: '' });
+  expect(await asked('logs', 'j0000042abc')).toMatchObject({ code: 1, out: '', err: expect.stringContaining('NOT_FOUND') });
 });
 
 /** A proxy that passes on what is below the path, and remembers which tokens it saw. */

@@ -18,14 +18,18 @@ export type Answering = {
   close(): Promise<void>;
 };
 
-export async function answering(snapshot: () => Snapshot, over: Partial<AppOptions['reconciler']> = {}): Promise<Answering> {
+export async function answering(
+  snapshot: () => Snapshot,
+  over: Partial<AppOptions['reconciler']> = {},
+  app: Partial<AppOptions> = {},
+): Promise<Answering> {
   const folder = await mkdtemp(join(tmpdir(), 'frc-cli-'));
   const [socket, tokenFile] = [join(folder, 'ci-1.sock'), join(folder, 'token')];
   await writeFile(tokenFile, `${'t'.repeat(40)}\n`, { mode: 0o600 });
   const reconciler = reconcilingOf(snapshot, over);
   const host = '127.0.0.1';
-  const port = await serveHttp({ app: anApi({ reconciler, host, tokenFile }), host, port: 0 });
-  const local = await serveSocket({ app: anApi({ reconciler, host: 'socket' }), path: socket });
+  const port = await serveHttp({ app: anApi({ ...app, reconciler, host, tokenFile }), host, port: 0 });
+  const local = await serveSocket({ app: anApi({ ...app, reconciler, host: 'socket' }), path: socket });
   return {
     port,
     url: port.url,

@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../support/cli-run.ts';
 
-const names = ['status', 'watch', 'jobs', 'explain', 'plan', 'drain', 'resume', 'stop', 'poll', 'completion'];
+const names = ['status', 'watch', 'jobs', 'explain', 'plan', 'logs', 'drain', 'resume', 'stop', 'poll', 'completion'];
 
 describe('usage', () => {
   test.each([
@@ -63,7 +63,8 @@ describe('usage', () => {
         .split('## runner-status')[1]
         ?.split('\n## ')[0] ?? '';
     for (const name of names) expect(text).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
-    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job', 'wait']) expect(text).toContain(`--${flag}`);
+    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job', 'wait', 'follow'])
+      expect(text).toContain(`--${flag}`);
     for (const exit of [0, 1, 2, 3, 4, 130]) expect(text).toContain(`\n| ${exit} | `);
   });
 
