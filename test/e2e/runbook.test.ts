@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hold, openScene, runnerOf } from '../support/service-scene.ts';
 import { sh, type Service } from '../support/service.ts';
@@ -98,19 +99,29 @@ test("the recipe for ghost runners shows whose they are, and a restart removes o
 test('the recipe for maintenance drains the service, takes it back, and shows when it is down', async ({ onTestFinished }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
+  const program = fileURLToPath(new URL('../../dist/runner-status.js', import.meta.url));
+  const socket = `/run/forgejo-runner-controller/${service.controllerId}.sock`;
+  const client = `#!/bin/sh\nexec ${process.execPath} ${program} "$@" --socket ${socket}\n`;
+  await writeFile(join(folder, 'runner-status'), client, { mode: 0o755 });
   const job = await scene.queue(`echo @running; ${hold}`);
   await scene.says(service, job, '@running');
-  const [drain = '', resume = '', isActive = ''] = await recipe('Drain for maintenance', service, {
+  const [drain = '', resume = '', drainBySignal = '', resumeBySignal = '', isActive = ''] = await recipe('Drain for maintenance', service, {
     'forgejo-runner-controller': service.unit,
   });
-  await typed(drain);
+  const takenBack = expect(typed(drain)).rejects.toThrow('Command failed');
   await service.until('it drains', ({ draining }) => draining);
   expect(await typed(isActive)).toBe('active');
   await typed(resume);
+  await takenBack;
+  await typed(drainBySignal);
+  await service.until('it drains', ({ draining }) => draining);
+  await typed(resumeBySignal);
   await service.until('it serves', ({ draining }) => !draining);
-  await typed(drain);
+  const through = typed(drain);
+  await service.until('it drains again', ({ draining }) => draining);
   await scene.open();
   expect(await service.ended()).toBe('success exited 0');
+  await through;
   await expect(typed(isActive)).rejects.toThrow('Command failed');
   expect((await scene.control.job(job.jobId)).status).toBe('success');
 });
