@@ -75,11 +75,16 @@ export type LogOptions = {
   readonly level: Level;
   /** Gets each line with its line feed; stdout when left out. */
   readonly destination?: { write(line: string): void };
+  /** The destination is systemd's journal: each line begins with its syslog priority, which the journal takes off and keeps as PRIORITY. */
+  readonly prioritised?: boolean;
   /** To be shared with the API, so that what is concealed in the log is concealed there too. */
   readonly redactor?: Redactor;
   /** Hears every line from level info on, whatever the level of the log is. Must not throw. */
   readonly tap?: (said: Said) => void;
 };
+
+/** As sd-daemon(3) has them. */
+const priorities: Readonly<Record<Level, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
 
 /** Names that the line itself uses; a fact of that name gets an underscore. */
 const reserved = new Set(['level', 'time', 'event', 'msg']);
@@ -89,13 +94,15 @@ const reserved = new Set(['level', 'time', 'event', 'msg']);
  * stack only at level debug, or when an error that is not ours (a bug) is logged as error. Writes are synchronous: what was logged before
  * a crash is in the journal.
  */
-export function createLog({ level, destination, redactor = createRedactor(), tap }: LogOptions): RootLog {
+export function createLog({ level, destination, prioritised = false, redactor = createRedactor(), tap }: LogOptions): RootLog {
+  // Writes are synchronous, so this is the severity of the line that is being written.
+  let writing: Level = level;
   const options = {
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    hooks: { streamWrite: visible },
+    hooks: { streamWrite: (line: string) => (prioritised ? `<${priorities[writing]}>${visible(line)}` : visible(line)) },
   };
   const logger = destination === undefined ? pino(options) : pino(options, destination);
 
@@ -111,6 +118,7 @@ export function createLog({ level, destination, redactor = createRedactor(), tap
       const text = message === undefined ? undefined : redactor.text(message);
       if (severity !== 'debug') tap?.({ level: severity, event, facts: redacted, ...(text === undefined ? {} : { message: text }) });
       if (!written) return;
+      writing = severity;
       if (text === undefined) logger[severity]({ event, ...redacted });
       else logger[severity]({ event, ...redacted }, '%s', text);
     };

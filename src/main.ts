@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
-import { loadConfig, renderConfig, type Config } from './config/config.ts';
+import { loadConfig, renderConfig, writesToJournal, type Config } from './config/config.ts';
 import type { Order, Orders } from './daemon.ts';
 import { hostTime } from './clock.ts';
 import { isControllerError } from './errors.ts';
@@ -54,7 +54,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
   const redactor = createRedactor();
   const events = createEvents(hostTime.wall);
-  const log = createLog({ level: config.logLevel, redactor, tap: (said) => events.publish(said) });
+  const prioritised = writesToJournal(process.env, 1);
+  const log = createLog({ level: config.logLevel, prioritised, redactor, tap: (said) => events.publish(said) });
   await runDaemon(config, { version: pkg.version, log, mask: redactor.text, events }, orders, (guarded) =>
     loadConfig({ ...source, guarded }),
   );
@@ -131,10 +132,9 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const known = isControllerError(error);
-  process.stderr.write(
-    known
-      ? `forgejo-runner-controller: ${error.code}: ${error.message}\n`
-      : `forgejo-runner-controller: bug: ${String(error instanceof Error ? error.stack : error)}\n`,
-  );
+  const told = known ? `${error.code}: ${error.message}` : `bug: ${String(error instanceof Error ? error.stack : error)}`;
+  const text = `forgejo-runner-controller: ${told}\n`;
+  // Syslog's priority `error` for each line, where it is the journal that reads it.
+  process.stderr.write(writesToJournal(process.env, 2) ? text.replaceAll(/^(?=.)/gm, '<3>') : text);
   process.exit(known ? error.exitCode : 70);
 }

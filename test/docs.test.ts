@@ -96,6 +96,31 @@ describe('the documents', () => {
     expect(units.filter((name) => !existsSync(new URL(`docs/${name}.service`, root)))).toEqual([]);
     expect(Math.min(named('What the journal says').length, named('A job waits').length, commands.length, units.length)).toBeGreaterThan(2);
   });
+
+  test('docs/OPERATIONS.md has a journalctl line for each question of the runbook, and every event, reason and code in them is one', () => {
+    const text = read('docs/OPERATIONS.md');
+    const lines = [...text.matchAll(/^journalctl -u forgejo-runner-controller .*# (.+)$/gm)];
+    const questions = lines.map((hit) => hit[1] ?? '').join('\n');
+    const about = [...text.matchAll(/^## (.+)$/gm)].map((hit) => (hit[1] ?? '').split(',')[0] ?? '');
+    const runbook = about.slice(about.indexOf('A job waits'));
+    // They leave no line of the service's journal.
+    const silent = /^(?:Behind a proxy|End everything at once)$/;
+    expect(runbook.filter((title) => !silent.test(title) && !questions.includes(title))).toEqual([]);
+    const asked = (key: string) =>
+      [...[text, read('README.md')].join('\n').matchAll(new RegExp(`"${key}":"(?:\\(([\\w|-]+)\\)|([\\w-]+))"`, 'g'))].flatMap((hit) =>
+        (hit[1] ?? hit[2] ?? '').split('|'),
+      );
+    const known = (path: string, type: RegExp) =>
+      [...(type.exec(read(path))?.[1] ?? '').matchAll(/'([a-z-]+)'/g)].map((hit) => hit[1] ?? '');
+    const events = known('src/log.ts', /export type Event =([^;]*);/);
+    const reasons = ['Stop', 'End'].flatMap((kind) => known('src/core/model.ts', new RegExp(`export type ${kind}Reason =([^;]*);`)));
+    expect(asked('event').length).toBeGreaterThan(20);
+    expect(asked('event').filter((name) => !events.includes(name))).toEqual([]);
+    expect(asked('reason').filter((name) => !reasons.includes(name))).toEqual([]);
+    expect(asked('code').filter((code) => !read('src/errors.ts').includes(code))).toEqual([]);
+    expect(Math.min(reasons.length, events.length, asked('reason').length, asked('code').length)).toBeGreaterThan(0);
+  });
+
   test('the unit, README.md, docs/BENCHMARKS.md and the tests start node with the same flags: what is measured is what is installed', () => {
     const flags = flagsOf('docs/forgejo-runner-controller.service', /ExecStart=\S+\/node /);
     expect(flags.length).toBeGreaterThan(2);

@@ -20,6 +20,8 @@ import { ControllerError } from '../errors.ts';
 
 export { guardedPathsOf } from './guarded.ts';
 
+export { writesToJournal } from './journal.ts';
+
 export { renderConfig } from './render.ts';
 
 export type { Config } from './settings.ts';

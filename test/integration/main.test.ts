@@ -1,7 +1,8 @@
 // Promises the command line as a process of its own: what it prints, where, and with which exit code it ends.
 
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -109,6 +110,25 @@ test('a host that cannot run machines is refused with every reason, with exit co
   expect(code).toBe(3);
   expect(stderr).toContain('DRIVER_UNAVAILABLE');
   expect(stderr).toContain('no executable forgejo-runner');
+});
+
+test.each([
+  ['is the journal', (stream: string) => stream, ['<4>{', '<6>{'], '<3>'],
+  ['is not what JOURNAL_STREAM names', (stream: string) => `${stream}0`, ['{'], ''],
+])('where its output %s every line has the priority that journalctl -p asks for, or none', async (_, name, starts, told) => {
+  const log = await open(join(folder, 'out'), 'w');
+  const { dev, ino } = await log.stat({ bigint: true });
+  const env = { PATH: '/usr/bin:/bin', JOURNAL_STREAM: name(`${dev}:${ino}`) };
+  const args = [program, '--config', await configured('http: {port: 9, host: 192.0.2.1}')];
+  const service = spawn(process.execPath, args, { env, stdio: ['ignore', log.fd, log.fd] });
+  expect(await once(service, 'exit')).toEqual([3, null]);
+  await log.close();
+  const lines = (await readFile(join(folder, 'out'), 'utf8')).trimEnd().split('\n');
+  const facts = lines.filter((line) => line.includes('"event":'));
+  expect([...new Set(facts.map((line) => line.slice(0, line.indexOf('{') + 1)))].toSorted()).toEqual(starts);
+  const sentences = lines.filter((line) => !facts.includes(line));
+  expect(sentences[0]).toContain(`${told}forgejo-runner-controller: DRIVER_UNAVAILABLE`);
+  expect(sentences.filter((line) => !line.startsWith(told))).toEqual([]);
 });
 
 test('a second copy on the same state directory is refused with exit code 4', async () => {

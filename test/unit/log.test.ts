@@ -38,6 +38,23 @@ describe('the shape of a line', () => {
     expect(lines.map(({ level }) => level)).toEqual(['warn', 'error']);
   });
 
+  test('for the journal each line begins with its syslog priority, whatever the level of the log, and is else the same', () => {
+    const parts: string[] = [];
+    const log = createLog({ level: 'debug', prioritised: true, destination: { write: (line) => parts.push(line) } });
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) log[level]('poll', { level: 'error', said: '\n<0>' }, '<1>\n<2>');
+    log.setLevel('warn');
+    log.info('poll');
+    log.warn('poll');
+    expect(parts.map((line) => [line.slice(0, 3), (JSON.parse(line.slice(3)) as { level: string }).level])).toEqual([
+      ['<7>', 'debug'],
+      ['<6>', 'info'],
+      ['<4>', 'warn'],
+      ['<3>', 'error'],
+      ['<4>', 'warn'],
+    ]);
+    expect(parts.filter((line) => line.indexOf('\n') !== line.length - 1)).toEqual([]);
+  });
+
   test('facts cannot take the place of the line its own fields', () => {
     const { lines } = logged('info', (log) => log.info('launch', { event: 'x', level: 'y', msg: 'z', time: 't' }, 'm'));
     expect(lines[0]).toMatchObject({ event: 'launch', level: 'info', msg: 'm', event_: 'x', level_: 'y', msg_: 'z', time_: 't' });
