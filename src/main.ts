@@ -14,6 +14,8 @@ const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
 Commands:
   run            poll, run jobs in containers, serve /health and /status (the default)
   check-config   print the configuration as resolved, or every mistake in it
+  init           write a commented configuration from the options below, ask on a terminal for what is missing, and tell what token it
+                 needs and what else is to do; a file that is there stays as it is
   end-all        while the service is stopped: tell what of this controller is there, records, machines and registrations, and
                  exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be)
 
@@ -22,6 +24,9 @@ back; TERM ends it at once while running jobs go on and are found by the next st
 
 Options:
       --yes           what end-all tells is done
+      --url URL, --scope repository:OWNER/NAME | organization:NAME | user | instance, --labels A,B, --token-file PATH, --runner PATH
+                      what init writes
+      --output FILE   where to, - for standard output; default /etc/forgejo-runner-controller/config.yaml
   -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
   -h, --help          this text
   -V, --version       the version
@@ -44,6 +49,15 @@ async function main(argv: readonly string[]): Promise<number> {
   if (values.version === true) {
     process.stdout.write(`forgejo-runner-controller ${pkg.version}\n`);
     return 0;
+  }
+  if (command === 'init') {
+    const [{ init, askerOn }, { stdin, stdout, stderr }] = [await import('./config/init.ts'), process];
+    const ask = askerOn(stdin, stderr);
+    return init(values, {
+      say: (text) => void stdout.write(text),
+      note: (text) => void stderr.write(text),
+      ...(ask === undefined ? {} : { ask }),
+    });
   }
   const source = { env: process.env, ...(values.config === undefined ? {} : { file: values.config }) };
   if (command === 'check-config') return checkConfig(await loadConfig(source));
@@ -90,12 +104,22 @@ function parse(argv: readonly string[]) {
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'V' },
         yes: { type: 'boolean' },
+        url: { type: 'string' },
+        scope: { type: 'string' },
+        labels: { type: 'string' },
+        'token-file': { type: 'string' },
+        runner: { type: 'string' },
+        output: { type: 'string' },
       },
     });
     const [command = 'run', ...rest] = positionals;
-    if (command !== 'run' && command !== 'check-config' && command !== 'end-all') return `there is no command \`${command}\``;
+    if (command !== 'run' && command !== 'check-config' && command !== 'end-all' && command !== 'init')
+      return `there is no command \`${command}\``;
     if (rest.length > 0) return `\`${command}\` takes no arguments, got \`${rest.join(' ')}\``;
-    if (values.yes === true && command !== 'end-all') return `\`${command}\` takes no --yes`;
+    const { help: _help, version: _version, yes, config, ...forInit } = values;
+    if (yes === true && command !== 'end-all') return `\`${command}\` takes no --yes`;
+    const odd = command === 'init' ? (config === undefined ? undefined : 'config') : Object.keys(forInit)[0];
+    if (odd !== undefined) return `\`${command}\` takes no --${odd}`;
     return { values, command };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

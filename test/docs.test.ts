@@ -2,6 +2,9 @@
 
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { nextStepsOf } from '../src/config/starter.ts';
+import type { Scope } from '../src/core/model.ts';
+import { areaOf } from '../src/core/token-rights.ts';
 
 const root = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
@@ -35,12 +38,14 @@ describe('the documents', () => {
   test('docs/SECURITY.md names the least token scope of every forge scope, and every row of the defence list once', () => {
     const text = read('docs/SECURITY.md');
     const rights = [...text.matchAll(/^\| (\w+) \| `write:(\w+)` \| .{5,} \|$/gm)].map(([, scope, area]) => [scope, area]);
-    expect(rights).toEqual([
-      ['repository', 'repository'],
-      ['organization', 'organization'],
-      ['user', 'user'],
-      ['instance', 'admin'],
-    ]);
+    const scopes: readonly Scope[] = [
+      { kind: 'repository', owner: 'o', name: 'n' },
+      { kind: 'organization', name: 'o' },
+      { kind: 'user' },
+      { kind: 'instance' },
+    ];
+    expect(rights).toEqual(scopes.map((scope) => [scope.kind, areaOf(scope)]));
+    for (const area of scopes.map(areaOf)) expect(read('README.md')).toContain(`| \`write:${area}\` |`);
     const rows = [...text.matchAll(/^\| (D\d+) \|/gm)].map((hit) => hit[1]);
     expect(rows).toEqual(Array.from({ length: 23 }, (_, step) => `D${step + 1}`));
   });
@@ -127,5 +132,13 @@ describe('the documents', () => {
     expect(flagsOf('README.md', /\/bin\/node /)).toEqual(flags);
     expect(flagsOf('docs/BENCHMARKS.md', /The service runs with `/)).toEqual(flags);
     expect(flagsOf('test/support/service.ts', /process\.execPath,/)).toEqual(flags);
+    expect(flagsOf('src/config/starter.ts', /nodeFlags = /)).toEqual(flags);
+  });
+
+  test('init prints the lines for NixOS that README.md has', () => {
+    const block = /```nix\n([^`]+)```/.exec(read('README.md'))?.[1] ?? '';
+    expect(block).toContain('systemd.services.forgejo-runner-controller');
+    const told = { url: 'https://x', scope: { kind: 'user' }, tokenFile: '$CREDENTIALS_DIRECTORY/forge-token', file: '/x' } as const;
+    expect(nextStepsOf(told)).toContain(block);
   });
 });

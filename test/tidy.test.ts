@@ -83,7 +83,7 @@ function layerFaults(source: Source): readonly string[] {
 
 const doors: Readonly<Record<string, RegExp>> = {
   core: /./,
-  config: /\/config\.ts$/,
+  config: /\/(?:config|init)\.ts$/,
   forge: /\/(?:forge|forgejo)\.ts$/,
   driver: /\/(?:driver|nspawn|nixos-container)\.ts$/,
   store: /\/(?:store|file-store)\.ts$/,

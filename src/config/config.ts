@@ -163,7 +163,7 @@ function stateDirectoryOf(env: Environment): string {
 }
 
 /** A controller id from a host's name: what a mark may hold, at most 16 characters. */
-function idOf(hostname: string): string {
+export function idOf(hostname: string): string {
   const bare = (hostname.split('.')[0] ?? '').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   const text = bare.replace(/^-+/, '').slice(0, 16).replace(/-+$/, '');
   return text === '' ? 'controller' : text;

@@ -2,6 +2,7 @@
 // Pure. The server's own words are quoted short and without the token (a 401 repeats the token it was given).
 
 import type { Scope } from '../core/model.ts';
+import { areaOf, holderOf } from '../core/token-rights.ts';
 import { ControllerError } from '../errors.ts';
 import { refusalMessageOf } from './forgejo-wire.ts';
 import type { HttpReply } from './http-client.ts';
@@ -73,22 +74,11 @@ function scopeNeeded(asked: Asked): string {
   return `${asked.method === 'GET' ? 'read' : 'write'}:${areaOf(asked.scope)}`;
 }
 
-function areaOf(scope: Scope): 'repository' | 'organization' | 'user' | 'admin' {
-  return scope.kind === 'instance' ? 'admin' : scope.kind;
-}
-
 function rightsSentence(asked: Asked, status: 401 | 403): string {
   const needed = scopeNeeded(asked);
   const both = needed.startsWith('read:') ? `${needed} (and write:${areaOf(asked.scope)} to register runners)` : needed;
   const unknown = status === 401 ? 'The token file holds no token that this server knows: put a valid one into it. ' : '';
   return `${unknown}The token needs the scope ${both} and must belong to ${holderOf(asked.scope)}.`;
-}
-
-function holderOf(scope: Scope): string {
-  if (scope.kind === 'repository')
-    return `an owner of the repository ${scope.owner}/${scope.name} (an administrating collaborator is not enough)`;
-  if (scope.kind === 'organization') return `an owner of the organization ${scope.name}`;
-  return scope.kind === 'user' ? 'the user whose jobs are to be run' : 'an administrator of the instance';
 }
 
 function absentSentence(scope: Scope): string {
