@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
-import { loadConfig, renderConfig, writesToJournal, type Config } from './config/config.ts';
+import { loadConfig, renderConfig, writesToJournal, type Config, type LoadOptions } from './config/config.ts';
 import type { Order, Orders } from './daemon.ts';
 import { hostTime } from './clock.ts';
 import { isControllerError } from './errors.ts';
@@ -18,6 +18,8 @@ Commands:
                  needs and what else is to do; a file that is there stays as it is
   end-all        while the service is stopped: tell what of this controller is there, records, machines and registrations, and
                  exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be)
+  doctor         look at the configuration, this host, every profile and forge, and the service, and change nothing: each finding with
+                 its remedy (exit 1 if one failed; warnings alone are 0)
 
 Signals to a running service: HUP reads the configuration again; USR1 starts nothing more, finishes what runs and ends; USR2 takes that
 back; TERM ends it at once while running jobs go on and are found by the next start.
@@ -27,6 +29,7 @@ Options:
       --url URL, --scope repository:OWNER/NAME | organization:NAME | user | instance, --labels A,B, --token-file PATH, --runner PATH
                       what init writes
       --output FILE   where to, - for standard output; default /etc/forgejo-runner-controller/config.yaml
+      --json          doctor's findings for programs
   -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
   -h, --help          this text
   -V, --version       the version
@@ -60,6 +63,7 @@ async function main(argv: readonly string[]): Promise<number> {
     });
   }
   const source = { env: process.env, ...(values.config === undefined ? {} : { file: values.config }) };
+  if (command === 'doctor') return callDoctor(source, values.json === true);
   if (command === 'check-config') return checkConfig(await loadConfig(source));
   // From the first moment on: a signal that comes while the service starts must not end it.
   const orders = takeOrders();
@@ -82,6 +86,13 @@ function checkConfig(config: Config): number {
   return 0;
 }
 
+async function callDoctor(source: LoadOptions, json: boolean): Promise<number> {
+  const [{ examine }, { exitOf, jsonOf, tableOf }] = await Promise.all([import('./daemon-doctor.ts'), import('./doctor.ts')]);
+  const findings = await examine(source);
+  for (const line of json ? [jsonOf(findings)] : tableOf(findings)) say(line);
+  return exitOf(findings);
+}
+
 async function endEverything(config: Config, confirmed: boolean, ending: AbortSignal): Promise<number> {
   const [{ endAll }, { createLog, createRedactor }] = await Promise.all([import('./daemon-end-all.ts'), import('./log.ts')]);
   // What it tells a person goes to stdout, the audit lines beside it.
@@ -92,6 +103,12 @@ async function endEverything(config: Config, confirmed: boolean, ending: AbortSi
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+const commands = ['run', 'check-config', 'init', 'end-all', 'doctor'] as const;
+
+function isCommand(word: string): word is (typeof commands)[number] {
+  return commands.some((command) => command === word);
 }
 
 function parse(argv: readonly string[]) {
@@ -110,14 +127,15 @@ function parse(argv: readonly string[]) {
         'token-file': { type: 'string' },
         runner: { type: 'string' },
         output: { type: 'string' },
+        json: { type: 'boolean' },
       },
     });
     const [command = 'run', ...rest] = positionals;
-    if (command !== 'run' && command !== 'check-config' && command !== 'end-all' && command !== 'init')
-      return `there is no command \`${command}\``;
+    if (!isCommand(command)) return `there is no command \`${command}\``;
     if (rest.length > 0) return `\`${command}\` takes no arguments, got \`${rest.join(' ')}\``;
-    const { help: _help, version: _version, yes, config, ...forInit } = values;
+    const { help: _help, version: _version, yes, json, config, ...forInit } = values;
     if (yes === true && command !== 'end-all') return `\`${command}\` takes no --yes`;
+    if (json === true && command !== 'doctor') return `\`${command}\` takes no --json`;
     const odd = command === 'init' ? (config === undefined ? undefined : 'config') : Object.keys(forInit)[0];
     if (odd !== undefined) return `\`${command}\` takes no --${odd}`;
     return { values, command };

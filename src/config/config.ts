@@ -15,7 +15,7 @@ import { codeOf, createFindings, mostMistakes, openSection, type Findings, type 
 import { renderConfig } from './render.ts';
 import type { Config } from './settings.ts';
 import { overlay, parseYaml, valueOf, type Environment, type Tree } from './source.ts';
-import type { Host } from './token-file.ts';
+import type { Host, TokenContext } from './token-file.ts';
 import { ControllerError } from '../errors.ts';
 
 export { guardedPathsOf } from './guarded.ts';
@@ -30,9 +30,15 @@ export { liveOf } from './live.ts';
 
 /**
  * What loadConfig needs. `env` is given by main, the only reader of process.env; `host` stands for the machine in tests; `guarded` are more
- * paths that no job may see: those of the configuration that is in force when this one is read.
+ * paths that no job may see: those of the configuration that is in force when this one is read; with `pending` no token needs to be there.
  */
-export type LoadOptions = { readonly file?: string; readonly env: Environment; readonly host?: Host; readonly guarded?: readonly string[] };
+export type LoadOptions = {
+  readonly file?: string;
+  readonly env: Environment;
+  readonly host?: Host;
+  readonly guarded?: readonly string[];
+  readonly pending?: boolean;
+};
 
 const keys = [
   'controllerId',
@@ -59,14 +65,14 @@ const defaultStateDir = '/var/lib/forgejo-runner-controller';
  * Reads the YAML file (when one is named) and lays the environment over it. Rejects with CONFIG_INVALID or TOKEN_UNREADABLE and nothing else:
  * `details.mistakes` is [{path, message, remedy}], and the message says the same in lines for a person.
  */
-export async function loadConfig({ file, env, host = thisHost, guarded = [] }: LoadOptions): Promise<Config> {
+export async function loadConfig({ file, env, host = thisHost, guarded = [], pending = false }: LoadOptions): Promise<Config> {
   const findings = createFindings();
   const tree = file === undefined ? undefined : await readTree(file, host, findings);
   // Without a readable file every further mistake would only be an echo of that one.
   if (file !== undefined && tree === undefined) throw invalid(findings.mistakes);
   const root = openSection(overlay(tree, env, findings), '', keys, findings);
   if (root === undefined) throw invalid(findings.mistakes);
-  const config = await readRoot(root, env, host, findings, guarded);
+  const config = await readRoot(root, { env, host, findings, pending }, guarded);
   if (root.get('strict', flag) === true)
     for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
   if (findings.mistakes.length > 0) throw invalid(findings.mistakes);
@@ -97,13 +103,8 @@ async function readTree(file: string, host: Host, findings: Findings): Promise<T
   }
 }
 
-async function readRoot(
-  root: Section,
-  env: Environment,
-  host: Host,
-  findings: Findings,
-  guarded: readonly string[],
-): Promise<Omit<Config, 'warnings'>> {
+async function readRoot(root: Section, context: TokenContext, guarded: readonly string[]): Promise<Omit<Config, 'warnings'>> {
+  const { env, host, findings } = context;
   const given = root.get('controllerId', controllerId);
   const stateDir = root.get('stateDir', absolutePath('the state directory')) ?? stateDirectoryOf(env);
   if (stateDir === '/') findings.add('stateDir', 'is the root of the host', `write a directory of its own, such as ${defaultStateDir}`);
@@ -113,11 +114,11 @@ async function readRoot(
   const maxPerRepository = root.get('maxPerRepository', integer(1, 10_000));
   const network = readNetwork(root, findings);
   checkCapacity(maxConcurrent, network, findings);
-  const forges = await readForges(root, { env, host, findings, pollIntervalMs });
+  const forges = await readForges(root, { ...context, pollIntervalMs });
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
-  const http = await readHttp(root, id, { env, host, findings });
+  const http = await readHttp(root, id, context);
   checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http }), ...guarded], findings);
   if (controllerIdIsDefault)
     findings.warn(

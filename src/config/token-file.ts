@@ -14,7 +14,8 @@ export type Host = {
   readonly hostname: string;
 };
 
-export type TokenContext = { readonly env: Environment; readonly host: Host; readonly findings: Findings };
+/** `pending`: a token that is not there yet is never a mistake. */
+export type TokenContext = { readonly env: Environment; readonly host: Host; readonly findings: Findings; readonly pending?: boolean };
 
 /** The path of a file that holds a token, or undefined and what is wrong with it. */
 export async function readTokenFile(section: Section, allowPending: boolean, context: TokenContext): Promise<string | undefined> {
@@ -32,7 +33,7 @@ export async function readTokenFile(section: Section, allowPending: boolean, con
       written === undefined ? 'is missing' : `is ${describe(written, typeof written !== 'string' || !written.includes('/'))}`,
       'write the absolute path of the file that holds the token',
     );
-  await checkToken(expanded, path, allowPending, context);
+  await checkToken(expanded, path, allowPending || context.pending === true, context);
   return expanded;
 }
 

@@ -4,19 +4,20 @@
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { addressToNumber, slotCountOf } from '../core/subnets.ts';
+import type { Fault } from '../doctor.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { ownerOfInterface } from './traces.ts';
 
-/** The reasons, as sentences, why the pool cannot be used. */
+/** The reasons why the pool cannot be used. */
 export async function checkAddresses({
   network,
   controllerId,
 }: {
   readonly network: DriverNetwork;
   readonly controllerId: string;
-}): Promise<string[]> {
+}): Promise<Fault[]> {
   const pool = poolOf(network);
-  if (slotCountOf(pool) === 0) return [`The address pool ${pool.first}-${pool.last} has no room for a single /${pool.prefix}.`];
+  if (slotCountOf(pool) === 0) return [{ what: `The address pool ${pool.first}-${pool.last} has no room for a single /${pool.prefix}` }];
   const [first, last] = [addressToNumber(pool.first), addressToNumber(pool.last)];
   const inside = [...addressesIn(first, last), ...(await routesInto(first, last))];
   const names = [...new Set(inside.map(({ name }) => name))];
@@ -27,7 +28,10 @@ export async function checkAddresses({
       const what = inside.find((each) => each.name === name)?.what ?? name;
       const owner = owners.get(name);
       const whose = typeof owner !== 'string' ? '' : `, a machine of the controller \`${owner}\` on this host`;
-      return `The address pool ${pool.first}-${pool.last} holds ${what} of ${name}${whose}: choose another network.pool.`;
+      return {
+        what: `The address pool ${pool.first}-${pool.last} holds ${what} of ${name}${whose}`,
+        remedy: 'choose another network.pool',
+      };
     });
 }
 

@@ -3,6 +3,7 @@
 
 import { access, constants, readFile, readlink, stat, statfs, writeFile } from 'node:fs/promises';
 import type { Profile } from '../core/model.ts';
+import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { tryRun } from './exec.ts';
@@ -16,8 +17,11 @@ export type HostCheckInput = {
   readonly stateDir: string;
   readonly network: DriverNetwork;
   readonly profiles: readonly Profile[];
-  readonly log: Log;
+  readonly log: Pick<Log, 'info' | 'warn'>;
 };
+
+/** One look at the host: `well` says what is there when nothing is wrong. It changes nothing and may reject. */
+export type HostCheck = { readonly name: string; readonly well: string; readonly faults: () => Promise<readonly Fault[]> };
 
 const oldestSystemd = 249;
 /** Magic numbers of file systems that refuse idmapped mounts. */
@@ -29,21 +33,37 @@ const withoutIdmap: ReadonlyMap<number, string> = new Map([
   [0x517b, 'SMB'],
 ]);
 
+/** What can be asked of a host without a configuration. */
+export function hostChecks(profiles: readonly Profile[]): readonly HostCheck[] {
+  return [
+    { name: 'systemd', well: `systemd is the first process, and ${oldestSystemd} or newer.`, faults: checkSystemd },
+    { name: 'namespaces', well: 'Mounts and networks made here are seen by systemd.', faults: checkNamespaces },
+    { name: 'tools', well: 'systemd-nspawn, ip, nft and the other tools run.', faults: () => checkTools(profiles) },
+    { name: 'control groups', well: 'The controllers cpu, memory and pids are there.', faults: checkControllers },
+  ];
+}
+
+/** What a configuration asks of it. */
+export function configuredChecks(input: HostCheckInput): readonly HostCheck[] {
+  const { profiles, network } = input;
+  return [
+    { name: 'file systems', well: 'The state directory and every template can be idmapped.', faults: () => checkFileSystems(input) },
+    { name: 'paths of profiles', well: "Every profile's runner and binds are there.", faults: () => checkProfiles(profiles) },
+    { name: 'runners', well: `No forgejo-runner says that it is older than ${oldestRunner}.`, faults: () => checkRunners(input) },
+    {
+      name: 'addresses',
+      well: `The pool ${network.pool.first}-${network.pool.last} is nobody else's.`,
+      faults: () => checkAddresses(input),
+    },
+  ];
+}
+
 /** Rejects with DRIVER_UNAVAILABLE; `details.reasons` holds every sentence. */
 export async function checkHost(input: HostCheckInput): Promise<void> {
-  const reasons = (
-    await Promise.all([
-      checkSystemd(),
-      checkNamespaces(),
-      checkTools(input.profiles),
-      checkControllers(),
-      checkFileSystems(input),
-      checkProfiles(input.profiles),
-      checkRunners(input),
-      checkAddresses(input),
-    ])
-  ).flat();
-  if (reasons.length === 0) reasons.push(...(await forward(input.log)));
+  const checks = [...hostChecks(input.profiles), ...configuredChecks(input)];
+  const faults = (await Promise.all(checks.map((check) => check.faults()))).flat();
+  if (faults.length === 0) faults.push(...(await forward(input.log)));
+  const reasons = faults.map(faultSentence);
   if (reasons.length > 0) {
     throw new ControllerError('DRIVER_UNAVAILABLE', `This host cannot run machines. ${reasons.join(' ')}`, { details: { reasons } });
   }
@@ -53,20 +73,24 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
   }
 }
 
-async function checkSystemd(): Promise<string[]> {
-  if (process.getuid?.() !== 0) return ['It needs root: run the service as root.'];
+async function checkSystemd(): Promise<Fault[]> {
+  const version = await checkVersion();
+  if (process.getuid?.() !== 0) return [{ what: 'It needs root', remedy: 'run the service as root' }, ...version];
   const first = (await readFile('/proc/1/comm', 'utf8')).trim();
-  if (first !== 'systemd' || !(await exists('/run/systemd/system'))) {
-    return [`Its first process is "${first}", not systemd: run the service on a host (or virtual machine) that systemd booted.`];
-  }
+  if (first === 'systemd' && (await exists('/run/systemd/system'))) return version;
+  const remedy = 'run the service on a host (or virtual machine) that systemd booted';
+  return [{ what: `Its first process is "${first}", not systemd`, remedy }, ...version];
+}
+
+async function checkVersion(): Promise<Fault[]> {
   const { stdout, trouble } = await tryRun('systemd-run', ['--version'], { timeoutMs: 5_000 });
   const version = Number(/^systemd (\d+)/.exec(stdout)?.[1]);
-  if (trouble !== undefined) return [`systemd-run ${trouble}.`];
-  return version >= oldestSystemd ? [] : [`Its systemd is ${String(version)}; ${oldestSystemd} or newer is needed.`];
+  if (trouble !== undefined) return [{ what: `systemd-run ${trouble}` }];
+  return version >= oldestSystemd ? [] : [{ what: `Its systemd is ${String(version)}; ${oldestSystemd} or newer is needed` }];
 }
 
 /** Mounts and network namespaces that we make must be seen by PID 1, which starts the machines. */
-async function checkNamespaces(): Promise<string[]> {
+async function checkNamespaces(): Promise<Fault[]> {
   if (process.getuid?.() !== 0) return [];
   const words = { mnt: 'mount', net: 'network' } as const;
   const apart = await Promise.all(
@@ -76,15 +100,13 @@ async function checkNamespaces(): Promise<string[]> {
       return (await readlink(`/proc/self/ns/${kind}`)) === first ? [] : [words[kind]];
     }),
   );
-  return apart
-    .flat()
-    .map(
-      (word) =>
-        `This process has a ${word} namespace of its own: take ProtectSystem=, PrivateTmp=, PrivateNetwork= and the like out of the service's unit.`,
-    );
+  return apart.flat().map((word) => ({
+    what: `This process has a ${word} namespace of its own`,
+    remedy: "take ProtectSystem=, PrivateTmp=, PrivateNetwork= and the like out of the service's unit",
+  }));
 }
 
-async function checkTools(profiles: readonly Profile[]): Promise<string[]> {
+async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
   const disks = profiles.some((profile) => profile.limits.diskBytes !== undefined);
   const tools: readonly (readonly [string, string, string])[] = [
     ['systemd-nspawn', '--version', 'systemd-container'],
@@ -100,14 +122,19 @@ async function checkTools(profiles: readonly Profile[]): Promise<string[]> {
       : []),
   ];
   const found = await Promise.all(tools.map(async ([tool, flag]) => (await tryRun(tool, [flag], { timeoutMs: 5_000 })).code === 0));
-  const missing = tools.filter((_, index) => found[index] !== true).map(([tool, , from]) => `${tool} does not run: install ${from}.`);
+  const missing: Fault[] = tools
+    .filter((_, index) => found[index] !== true)
+    .map(([tool, , from]) => ({ what: `${tool} does not run`, remedy: `install ${from}` }));
   if (disks && !(await exists('/dev/loop-control'))) {
-    missing.push('A profile limits its disk, and there is no /dev/loop-control: load the kernel module "loop", or leave out limits.disk.');
+    missing.push({
+      what: 'A profile limits its disk, and there is no /dev/loop-control',
+      remedy: 'load the kernel module "loop", or leave out limits.disk',
+    });
   }
   return missing;
 }
 
-async function checkControllers(): Promise<string[]> {
+async function checkControllers(): Promise<Fault[]> {
   const wanted = ['cpu', 'memory', 'pids'];
   const unified = (await exists('/sys/fs/cgroup/cgroup.controllers'))
     ? (await readFile('/sys/fs/cgroup/cgroup.controllers', 'utf8')).trim().split(' ')
@@ -118,43 +145,47 @@ async function checkControllers(): Promise<string[]> {
   }
   return missing.length === 0
     ? []
-    : [`It has no cgroup controller ${missing.join(', ')}, so limits would do nothing: enable them in the kernel.`];
+    : [{ what: `It has no cgroup controller ${missing.join(', ')}, so limits would do nothing`, remedy: 'enable them in the kernel' }];
 }
 
-async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise<string[]> {
-  const reasons: string[] = [];
+async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise<Fault[]> {
+  const reasons: Fault[] = [];
   if (!stateDir.startsWith('/') || /[\s"'\\:]/.test(stateDir)) {
-    reasons.push(`The state directory ${stateDir} must be absolute and hold no space, quote, backslash or colon.`);
+    reasons.push({ what: `The state directory ${stateDir} must be absolute and hold no space, quote, backslash or colon` });
     return reasons;
   }
   const trees = new Set([stateDir]);
   for (const { template } of profiles) trees.add(template.kind === 'host' ? '/usr' : template.path);
   for (const tree of trees) {
     if (!(await exists(tree))) {
-      reasons.push(`${tree} does not exist.`);
+      reasons.push({ what: `${tree} does not exist` });
       continue;
     }
     const bad = withoutIdmap.get((await statfs(tree)).type);
-    if (bad !== undefined) reasons.push(`${tree} is on ${bad}, which cannot be idmapped: put it on ext4, xfs, btrfs or tmpfs.`);
+    if (bad !== undefined)
+      reasons.push({ what: `${tree} is on ${bad}, which cannot be idmapped`, remedy: 'put it on ext4, xfs, btrfs or tmpfs' });
     const below = tree === stateDir ? [] : (await mountsBelow(tree)).filter((path) => path !== tree);
     if (below.length > 0)
-      reasons.push(`Something is mounted below ${tree} (${below.join(', ')}), so it cannot be shared with machines: unmount it.`);
+      reasons.push({
+        what: `Something is mounted below ${tree} (${below.join(', ')}), so it cannot be shared with machines`,
+        remedy: 'unmount it',
+      });
   }
   return reasons;
 }
 
-async function checkProfiles(profiles: readonly Profile[]): Promise<string[]> {
+async function checkProfiles(profiles: readonly Profile[]): Promise<Fault[]> {
   const reasons = await Promise.all(
     profiles.map(async ({ name, runnerPath, binds }) => {
-      const bad: string[] = [];
+      const bad: Fault[] = [];
       try {
         await access(runnerPath, constants.X_OK);
-        if (!(await stat(runnerPath)).isFile()) bad.push(`Profile ${name}: ${runnerPath} is not a file.`);
+        if (!(await stat(runnerPath)).isFile()) bad.push({ what: `Profile ${name}: ${runnerPath} is not a file` });
       } catch {
-        bad.push(`Profile ${name}: there is no executable forgejo-runner at ${runnerPath}.`);
+        bad.push({ what: `Profile ${name}: there is no executable forgejo-runner at ${runnerPath}` });
       }
       for (const bind of binds)
-        if (!(await exists(bind.source))) bad.push(`Profile ${name}: ${bind.source}, which it binds, does not exist.`);
+        if (!(await exists(bind.source))) bad.push({ what: `Profile ${name}: ${bind.source}, which it binds, does not exist` });
       return bad;
     }),
   );
@@ -162,27 +193,27 @@ async function checkProfiles(profiles: readonly Profile[]): Promise<string[]> {
 }
 
 /** What each runner says of its version. One that says nothing readable is only warned of: it may run in its template and not here. */
-async function checkRunners({ profiles, log }: HostCheckInput): Promise<string[]> {
+async function checkRunners({ profiles, log }: HostCheckInput): Promise<Fault[]> {
   const reasons = await Promise.all(
     [...new Set(profiles.map(({ runnerPath }) => runnerPath))].map(async (path) => {
       if (!(await exists(path))) return [];
       const { stdout, stderr } = await tryRun(path, ['--version'], { timeoutMs: 5_000 });
       const { known, tooOld } = runnerVersionOf(`${stdout}\n${stderr}`);
       if (known === undefined) log.warn('warning', { path }, `${path} does not say its version; ${oldestRunner} or newer is needed`);
-      return tooOld ? [`${path} is version ${String(known)}: forgejo-runner ${oldestRunner} or newer is needed.`] : [];
+      return tooOld ? [{ what: `${path} is version ${String(known)}`, remedy: `forgejo-runner ${oldestRunner} or newer is needed` }] : [];
     }),
   );
   return reasons.flat();
 }
 
 /** Machines need the host to pass their packets on. */
-async function forward(log: Log): Promise<string[]> {
+async function forward(log: HostCheckInput['log']): Promise<Fault[]> {
   const path = '/proc/sys/net/ipv4/ip_forward';
   if ((await readFile(path, 'utf8')).trim() === '1') return [];
   try {
     await writeFile(path, '1');
   } catch (error) {
-    return [`net.ipv4.ip_forward is off and could not be turned on (${(error as Error).message}): set it to 1.`];
+    return [{ what: `net.ipv4.ip_forward is off and could not be turned on (${(error as Error).message})`, remedy: 'set it to 1' }];
   }
   log.info('warning', {}, 'turned net.ipv4.ip_forward on: machines reach the network through this host');
   return [];

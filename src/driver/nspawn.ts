@@ -31,6 +31,8 @@ import type { RootImage } from './root.ts';
 import { exists, findTraces, isTakenByOthers, leftoversOf, unitIsThere } from './traces.ts';
 import { mountVolume } from './volume.ts';
 
+export { examineHost } from './examination.ts';
+
 export type NspawnDriverInput = {
   readonly controllerId: string;
   /** Absolute; must be on a file system with idmapped mounts. */

@@ -8,6 +8,7 @@ import { placeOf } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Forge, ForgeListener, ForgeVersion } from './forge.ts';
+import { examine, type Examination } from './examination.ts';
 import { createListSieve } from './list-sieve.ts';
 import { operationOf } from './operation.ts';
 import { createHttpClient, type HttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
@@ -26,6 +27,8 @@ import {
 } from './forgejo-wire.ts';
 import { reportFailure } from './runner-rpc.ts';
 import { createTokenFile } from './token-file.ts';
+
+export type { Examination } from './examination.ts';
 
 export type ForgejoOptions = {
   readonly name: ForgeName;
@@ -148,6 +151,27 @@ export function createForgejo(options: ForgejoOptions): Forge {
     unregister,
     close: () => http.close(),
   };
+}
+
+/** See examination.ts. */
+export async function examineForgejo(options: ForgejoOptions): Promise<Examination> {
+  const { ask, http } = createAsk(options);
+  const forge = createForgejo(options);
+  const askVersion = async () => {
+    const answer = await ask({ method: 'GET', path: '/api/v1/version', signal: undefined });
+    return { date: answer.reply.headers.get('date'), said: () => versionSaid(answer) };
+  };
+  try {
+    return await examine(forge, askVersion, options.clock);
+  } finally {
+    await Promise.all([forge.close(), http.close()]);
+  }
+}
+
+async function versionSaid(answer: Answer): Promise<string> {
+  const text = valueOf(answer, 200, parseVersionText);
+  if ((versionOf(text)?.major ?? oldestMajor) < oldestMajor) throw tooOldOf(answer.asked, text);
+  return text;
 }
 
 /** One authorized exchange; the token is looked up anew for each. */

@@ -1,0 +1,152 @@
+// Promises every finding of the doctor: configuration, host, profiles, forges and the service itself are looked at side by side, in the words
+// of the parts that would fail later; nothing is changed, no failure hides another, and no finding holds a secret.
+
+import { stat } from 'node:fs/promises';
+import { get, type RequestOptions } from 'node:http';
+import { systemClock, timeoutOf } from './clock.ts';
+import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
+import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from './doctor.ts';
+import { examineHost } from './driver/nspawn.ts';
+import { ControllerError, isControllerError } from './errors.ts';
+import { examineForgejo, type Examination } from './forge/forgejo.ts';
+import { createLog, createRedactor, type Log } from './log.ts';
+
+type Forge = Config['forges'][number];
+
+const mostSkewMs = 30_000;
+const answerMs = 5_000;
+
+export async function examine(source: LoadOptions): Promise<readonly Finding[]> {
+  const redactor = createRedactor();
+  const log = createLog({ level: 'error', destination: process.stderr, redactor });
+  const { config, findings } = await readConfig(source);
+  const found = await Promise.all([
+    examineHost(config),
+    ...(config?.forges ?? []).map((forge) => examineForge(forge, log)),
+    config === undefined
+      ? ['forges', 'service'].map((area) => skippedAt({ area, name: 'all' }, 'The configuration cannot be read.'))
+      : findingsOf({ area: 'service', name: 'health' }, () => examineService(config)),
+  ]);
+  const masked = (text: string): string => redactor.text(text);
+  return [...findings, ...found.flat()].map((one) => ({
+    ...one,
+    sentence: masked(one.sentence),
+    remedy: one.remedy === null ? null : masked(one.remedy),
+  }));
+}
+
+type Read = { readonly config: Config | undefined; readonly findings: readonly Finding[] };
+
+const at = (name: string) => ({ area: 'configuration', name });
+
+/** As the service reads it; when only tokens are missing, all the rest can be looked at all the same. */
+async function readConfig(source: LoadOptions): Promise<Read> {
+  try {
+    const config = await loadConfig(source);
+    const warnings = config.warnings.map((what) => faultAt(at('warning'), { what }, 'warning'));
+    return { config, findings: [wellAt(at('all'), 'It can be read, and is whole.'), ...warnings] };
+  } catch (error) {
+    if (!isControllerError(error)) throw error;
+    const findings = mistakesOf(error).map(({ path, message, remedy }) => faultAt(at(path), { what: `${path} ${message}`, remedy }));
+    return { config: await loadConfig({ ...source, pending: true }).catch(noConfig), findings };
+  }
+}
+
+type Mistake = { readonly path: string; readonly message: string; readonly remedy: string };
+
+function mistakesOf({ details }: ControllerError): readonly Mistake[] {
+  return details['mistakes'] as readonly Mistake[];
+}
+
+function noConfig(error: unknown): undefined {
+  if (!isControllerError(error)) throw error;
+}
+
+async function examineForge(forge: Forge, log: Log): Promise<readonly Finding[]> {
+  const area = `forge ${forge.name}`;
+  const found = await Promise.all([
+    findingsOf({ area, name: 'token file' }, () => examineTokenFile(forge)),
+    findingsOf({ area, name: 'server' }, async () => forgeFindings(forge, await examineForgejo({ ...forge, clock: systemClock, log }))),
+  ]);
+  return found.flat();
+}
+
+async function examineTokenFile({ name, tokenFile }: Forge): Promise<readonly Finding[]> {
+  const place = { area: `forge ${name}`, name: 'token file' };
+  try {
+    const { mode } = await stat(tokenFile);
+    const bits = (mode & 0o777).toString(8).padStart(4, '0');
+    if ((mode & 0o077) === 0) return [wellAt(place, `${tokenFile} has mode ${bits}.`)];
+    return [faultAt(place, { what: `${tokenFile} has mode ${bits}: others may use it`, remedy: `chmod 0600 ${tokenFile}` }, 'warning')];
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    return [
+      faultAt(place, { what: `${tokenFile} cannot be looked at (${code})`, remedy: 'create it, with an access token in it, mode 0600' }),
+    ];
+  }
+}
+
+/** What a forge's answers mean for an operator. Pure. */
+export function forgeFindings({ name, url, tokenFile }: Pick<Forge, 'name' | 'url' | 'tokenFile'>, seen: Examination): readonly Finding[] {
+  const of = (part: string) => ({ area: `forge ${name}`, name: part });
+  const wrong = (part: string, error: ControllerError): Finding => {
+    const asked = error.details['scope'];
+    const scope = typeof asked === 'string' ? asked.replace(/^read:/, 'write:') : '';
+    const remedy =
+      error.code === 'FORGE_UNAUTHORIZED'
+        ? `make a token${scope === '' ? '' : ` with the scope ${scope}`} at ${url}/user/settings/applications and put it into ${tokenFile}`
+        : error.code === 'FORGE_UNREACHABLE'
+          ? `look at ${url} from this host: its name, its port, a firewall or proxy between, and whether Forgejo runs`
+          : undefined;
+    return faultAt(of(part), { what: error.message, ...(remedy === undefined ? {} : { remedy }) });
+  };
+  const outcome = (part: string, came: Examination['reading'], well: string): Finding => {
+    if (came === undefined) return skippedAt(of(part), 'It was not asked: see the failure above.');
+    return came === 'ok' ? wellAt(of(part), well) : wrong(part, came);
+  };
+  return [
+    typeof seen.version === 'string' ? wellAt(of('server'), `It answers, as version ${seen.version}.`) : wrong('server', seen.version),
+    clockFinding(of('clock'), seen.aheadMs),
+    outcome('right to read', seen.reading, 'The token may list jobs and runners.'),
+    outcome('right to write', seen.writing, 'The token may register and delete runners.'),
+  ];
+}
+
+function clockFinding(place: { readonly area: string; readonly name: string }, aheadMs: number | undefined): Finding {
+  if (aheadMs === undefined) return skippedAt(place, 'The server did not say what time it is.');
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  if (Math.abs(aheadMs) <= mostSkewMs) return wellAt(place, `Its clock and this host's are at most ${seconds} s apart.`);
+  const what = `Its clock is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this host's`;
+  return faultAt(place, { what, remedy: 'let both be set by NTP (timedatectl tells whether this one is)' }, 'warning');
+}
+
+/** Over its socket where there is one, else where it listens. A service that does not run is no failure: the doctor comes before it. */
+async function examineService({ http, controllerId }: Config): Promise<readonly Finding[]> {
+  const place = { area: 'service', name: 'health' };
+  const path = `${http.basePath}/health`;
+  const where = http.socket ?? `${http.host}:${http.port}`;
+  const target = http.socket === undefined ? { host: http.host, port: http.port } : { socketPath: http.socket, host: 'localhost' };
+  const status = await statusOf({ ...target, path });
+  if (status === 'ENOENT' || status === 'ECONNREFUSED')
+    return [skippedAt(place, `Nothing answers at ${where}: the service of \`${controllerId}\` does not run.`)];
+  if (status === 200) return [wellAt(place, `It runs and is well (${where}).`)];
+  if (status === 401 || status === 403) return [wellAt(place, `It runs (${where}), and tells how it is to who has its token.`)];
+  const what =
+    typeof status === 'number' ? `It runs and is not well (${where} answered ${status})` : `It cannot be asked at ${where} (${status})`;
+  return [faultAt(place, { what, remedy: 'runner-status and the journal of the service say more' })];
+}
+
+/** The status of an answer, or the code of what went wrong. */
+async function statusOf(options: RequestOptions): Promise<number | string> {
+  const { signal, cancel } = timeoutOf(answerMs);
+  try {
+    return await new Promise((resolve) => {
+      get({ ...options, signal, agent: false }, (reply) => {
+        reply.resume();
+        resolve(reply.statusCode ?? 0);
+      }).on('error', (error) => resolve('code' in error ? String(error.code) : error.message));
+    });
+  } finally {
+    cancel();
+  }
+}

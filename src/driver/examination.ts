@@ -1,0 +1,126 @@
+// Promises what a doctor finds on this host: every check that a start makes, in the same words, and what only costs jobs (a template without
+// git, a full disk). It changes nothing on the host, and one look that fails hides no other.
+
+import { lstat, readFile, statfs } from 'node:fs/promises';
+import { release } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Profile } from '../core/model.ts';
+import { faultAt, findingsOf, wellAt, type Finding } from '../doctor.ts';
+import { tryRun } from './exec.ts';
+import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
+import { exists } from './traces.ts';
+
+export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
+
+/** The first with idmapped mounts. */
+const oldestKernel = [5, 12] as const;
+const host = 'host';
+
+/** Without a configuration only what needs none is looked at. */
+export async function examineHost(input: ExaminationInput | undefined): Promise<readonly Finding[]> {
+  const unsaid: string[] = [];
+  const heard = (_event: unknown, _facts?: unknown, message = ''): void => void unsaid.push(message);
+  const looks = [
+    ...hostChecks(input?.profiles ?? []).map((check) => findingsOfCheck(check)),
+    findingsOf({ area: host, name: 'machined' }, machined),
+    findingsOf({ area: host, name: 'kernel' }, kernel),
+    findingsOf({ area: host, name: 'forwarding' }, forwarding),
+  ];
+  if (input !== undefined) {
+    // A first start makes the state directory.
+    const stateDir = await nearest(input.stateDir);
+    const checks = configuredChecks({ ...input, stateDir, log: { info: heard, warn: heard } });
+    looks.push(...checks.map((check) => findingsOfCheck(check)));
+    looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
+    for (const profile of input.profiles)
+      looks.push(findingsOf({ area: `profile ${profile.name}`, name: 'template' }, () => tools(profile)));
+  }
+  const found = (await Promise.all(looks)).flat();
+  return [...found, ...unsaid.map((what) => faultAt({ area: host, name: 'runners' }, { what }, 'warning'))];
+}
+
+function findingsOfCheck({ name, well, faults }: HostCheck): Promise<readonly Finding[]> {
+  const place = { area: host, name };
+  return findingsOf(place, async () => {
+    const found = await faults();
+    return found.length === 0 ? [wellAt(place, well)] : found.map((fault) => faultAt(place, fault));
+  });
+}
+
+async function machined(): Promise<readonly Finding[]> {
+  const place = { area: host, name: 'machined' };
+  const { stdout, trouble } = await tryRun('systemctl', ['show', '--property=LoadState', 'systemd-machined.service'], { timeoutMs: 5_000 });
+  const state = /^LoadState=(.*)$/m.exec(stdout)?.[1];
+  if (state === 'loaded') return [wellAt(place, 'systemd-machined is installed.')];
+  if (state === 'masked')
+    return [faultAt(place, { what: 'systemd-machined is masked', remedy: 'systemctl unmask systemd-machined.service' })];
+  const what = state === undefined ? `systemctl ${trouble ?? 'says nothing of systemd-machined'}` : `systemd-machined is ${state}`;
+  return [faultAt(place, { what, remedy: 'install systemd-container, on a host that systemd booted' })];
+}
+
+function kernel(): Promise<readonly Finding[]> {
+  return Promise.resolve([kernelFinding(release())]);
+}
+
+export function kernelFinding(version: string): Finding {
+  const place = { area: host, name: 'kernel' };
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  const old = major < oldestKernel[0] || (major === oldestKernel[0] && minor < oldestKernel[1]);
+  if (!old) return wellAt(place, `Linux ${version} has idmapped mounts.`);
+  return faultAt(place, { what: `Linux ${version} has no idmapped mounts`, remedy: `boot Linux ${oldestKernel.join('.')} or newer` });
+}
+
+async function forwarding(): Promise<readonly Finding[]> {
+  const place = { area: host, name: 'forwarding' };
+  if ((await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim() === '1') return [wellAt(place, 'net.ipv4.ip_forward is on.')];
+  const what = 'net.ipv4.ip_forward is off; the service turns it on when it starts';
+  return [faultAt(place, { what, remedy: 'set it to 1 for good, in /etc/sysctl.d' }, 'warning')];
+}
+
+async function freeDisk(path: string, floor: number): Promise<readonly Finding[]> {
+  const place = { area: host, name: 'free disk' };
+  const { bavail, bsize } = await statfs(path);
+  const [free, least] = [bavail * bsize, floor].map((bytes) => `${Math.round(bytes / 1024 ** 2)} MiB`);
+  if (bavail * bsize >= floor) return [wellAt(place, `${free} are free at ${path}; minFreeDisk is ${least}.`)];
+  const what = `${free} are free at ${path}, less than minFreeDisk (${least}): nothing is started`;
+  return [faultAt(place, { what, remedy: 'make room there, or lower minFreeDisk' })];
+}
+
+const wanted = [
+  ['bash', 'steps with `shell: bash`, and those written for it, fail'],
+  ['git', 'steps that call it, and actions/checkout, fail'],
+  ['node', 'actions written in JavaScript, such as actions/checkout, fail'],
+] as const;
+const folders = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
+
+/** What jobs usually need. A link is enough: where it leads is the template's own affair. */
+async function tools({ name, template }: Profile): Promise<readonly Finding[]> {
+  const place = { area: `profile ${name}`, name: 'template' };
+  const root = template.kind === 'host' ? '/' : template.path;
+  const where = template.kind === 'host' ? "the host's /usr" : template.path;
+  const found = await Promise.all(wanted.map(([tool]) => isIn(root, tool)));
+  const missing = wanted.filter((_, index) => found[index] !== true);
+  if (missing.length === 0) return [wellAt(place, `bash, git and node are in ${where}.`)];
+  return missing.map(([tool, cost]) =>
+    faultAt(place, { what: `There is no ${tool} in ${where}: ${cost}`, remedy: `install ${tool} there, if jobs need it` }, 'warning'),
+  );
+}
+
+async function isIn(root: string, tool: string): Promise<boolean> {
+  const there = await Promise.all(folders.map((folder) => isThere(join(root, folder, tool))));
+  return there.includes(true);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+async function nearest(path: string): Promise<string> {
+  return (await exists(path)) || dirname(path) === path ? path : nearest(dirname(path));
+}

@@ -1,0 +1,207 @@
+// Promises what the doctor says of real forges (stand-ins on a socket), runners, templates, token files and a service, as a process of its own;
+// that no failure hides another, and that no token shows.
+
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import type { Finding } from '../../src/doctor.ts';
+import { startForgejo, type ForgejoStandIn } from '../support/forgejo/forgejo.ts';
+import { createScriptedServer } from '../support/scripted-server.ts';
+
+const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** Nobody answers there. */
+const nobody = 'http://127.0.0.1:9';
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'frc-doctor-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Told = { readonly code: number; readonly findings: readonly Finding[]; readonly text: string };
+
+function end(
+  args: readonly string[],
+  path = '/usr/sbin:/usr/bin:/bin',
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...args], { env: { PATH: path } }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+async function told(config: string, path?: string): Promise<Told> {
+  const { code, stdout, stderr } = await end(['doctor', '--json', '--config', config], path);
+  const { ok, findings } = JSON.parse(stdout) as { readonly ok: boolean; readonly findings: readonly Finding[] };
+  expect(code).toBe(ok ? 0 : 1);
+  return { code, findings, text: stdout + stderr };
+}
+
+const at = ({ findings }: Told, area: string, name: string): readonly Finding[] =>
+  findings.filter((one) => one.area === area && one.name === name);
+const says = (...words: readonly string[]): string => expect.stringMatching(new RegExp(words.join('.*'), 's')) as string;
+
+type Wish = {
+  readonly url?: string;
+  readonly token?: string;
+  readonly runner?: string;
+  readonly more?: string;
+  readonly template?: string;
+};
+
+async function configured({ url = nobody, token = 'f'.repeat(40), runner = '12.8.2', more = '', template = '{kind: host}' }: Wish = {}) {
+  const path = join(folder, 'config.yaml');
+  await writeFile(join(folder, 'token'), `${token}\n`, { mode: 0o600 });
+  await writeFile(join(folder, 'runner'), `#!/bin/sh\necho forgejo-runner version v${runner}\n`, { mode: 0o755 });
+  const text = `controllerId: doc\nstateDir: ${folder}/state\nhttp: {socket: ${folder}/doc.sock}\n${more}
+forges: [{name: home, url: "${url}", scope: {repository: acme/demo}, tokenFile: ${folder}/token}]
+profiles: [{name: default, labels: [debian], runner: ${folder}/runner, template: ${template}}]\n`;
+  await writeFile(path, text, { mode: 0o600 });
+  return path;
+}
+
+async function forgejoWithDemo(version?: string): Promise<ForgejoStandIn> {
+  const forgejo = await startForgejo(version === undefined ? {} : { version });
+  onTestFinished(() => forgejo.close());
+  await forgejo.control.addOrganization({ name: 'acme', owners: [forgejo.admin] });
+  await forgejo.control.addRepository({ repository: 'acme/demo' });
+  return forgejo;
+}
+
+test('a good forge is good in every finding, and nothing is changed there', async () => {
+  const { url, token } = await forgejoWithDemo();
+  const seen = await told(await configured({ url, token }));
+  expect(seen.findings.filter(({ area }) => area === 'forge home').map(({ name, state }) => `${name} ${state}`)).toEqual([
+    'token file ok',
+    'server ok',
+    'clock ok',
+    'right to read ok',
+    'right to write ok',
+  ]);
+  expect(at(seen, 'configuration', 'all')).toMatchObject([{ state: 'ok' }]);
+  expect(seen.text).not.toContain(token);
+});
+
+test('a forge that is too old is told with its version, and its token is looked at all the same', async () => {
+  const { url, token } = await forgejoWithDemo('14.0.2+gitea-1.22.0');
+  const seen = await told(await configured({ url, token }));
+  expect(at(seen, 'forge home', 'server')).toMatchObject([{ state: 'failed', sentence: says('14.0.2', '15 or newer') }]);
+  expect(at(seen, 'forge home', 'right to write')).toMatchObject([{ state: 'ok' }]);
+  expect(seen.code).toBe(1);
+});
+
+test('I7 a token that the forge does not know is told with the page for a new one, and never shown', async () => {
+  const { url } = await forgejoWithDemo();
+  const token = 'abcdef0123456789abcdef0123456789abcdef01';
+  const seen = await told(await configured({ url, token }));
+  const failed = seen.findings.filter(({ area, state }) => area === 'forge home' && state === 'failed');
+  expect(failed.length).toBeGreaterThan(0);
+  for (const { remedy } of failed) expect(remedy).toContain(`${url}/user/settings/applications`);
+  const { stdout, stderr } = await end(['doctor', '--config', join(folder, 'config.yaml')]);
+  for (const text of [seen.text, stdout, stderr]) expect(text).not.toContain(token);
+});
+
+test('I7 a server that says the token back where a version belongs does not make it show', async () => {
+  const token = 'abcdef0123456789abcdef0123456789abcdef01';
+  const { url } = await createScriptedServer(({ path }) =>
+    path.endsWith('/version') ? { status: 200, json: { version: `16.0.1+${token}` } } : { status: 200, json: [] },
+  );
+  const seen = await told(await configured({ url, token }));
+  expect(at(seen, 'forge home', 'server')).toMatchObject([{ state: 'ok', sentence: says('16.0.1', 'secret') }]);
+  expect(seen.text).not.toContain(token);
+});
+
+test.each([
+  [['read:repository'], 'ok', 'right to write'],
+  [['read:issue'], 'failed', 'right to read'],
+])('a token with %j alone is told the scope that is missing, and the page to fix it', async (scopes, reading, name) => {
+  const { url, control, admin } = await forgejoWithDemo();
+  const seen = await told(await configured({ url, token: await control.addToken({ user: admin, scopes }) }));
+  expect(at(seen, 'forge home', 'right to read')).toMatchObject([{ state: reading }]);
+  expect(at(seen, 'forge home', name)).toMatchObject([
+    { state: 'failed', sentence: says('needs the scope'), remedy: says('write:repository', `${url}/user/settings/applications`) },
+  ]);
+});
+
+test('a forge that is away hides neither an old runner, nor an open token file, nor what the template lacks', async () => {
+  const template = join(folder, 'root');
+  await mkdir(join(template, 'usr/bin'), { recursive: true });
+  await symlink('/etc/alternatives/node', join(template, 'usr/bin/node'));
+  await writeFile(join(template, 'usr/bin/bash'), '', { mode: 0o755 });
+  const config = await configured({ runner: '12.8.1', template: `{kind: directory, path: ${template}}` });
+  await chmod(join(folder, 'token'), 0o640);
+  const seen = await told(config);
+  expect(at(seen, 'forge home', 'server')).toMatchObject([{ state: 'failed', sentence: says('did not answer'), remedy: says(nobody) }]);
+  expect(at(seen, 'forge home', 'right to read')).toMatchObject([{ state: 'skipped' }]);
+  expect(at(seen, 'forge home', 'token file')).toMatchObject([{ state: 'warning', sentence: says('0640'), remedy: says('chmod 0600') }]);
+  expect(at(seen, 'host', 'runners')).toMatchObject([{ state: 'failed', sentence: says('12.8.1'), remedy: says('12.8.2') }]);
+  expect(at(seen, 'profile default', 'template')).toMatchObject([{ state: 'warning', sentence: says('no git') }]);
+  expect(seen.code).toBe(1);
+});
+
+test('a token file that is missing is a mistake, and everything else is looked at', async () => {
+  const config = await configured({ runner: '12.8.1' });
+  await rm(join(folder, 'token'));
+  const seen = await told(config);
+  expect(at(seen, 'configuration', 'forges[0].tokenFile')).toMatchObject([{ state: 'failed' }]);
+  expect(at(seen, 'forge home', 'token file')).toMatchObject([{ state: 'failed', sentence: says('ENOENT') }]);
+  expect(at(seen, 'host', 'runners')).toMatchObject([{ state: 'failed' }]);
+});
+
+test('without a configuration that can be read the host is looked at, and what was not is said', async () => {
+  const seen = await told(await configured({ more: 'maxConcurent: 3' }));
+  expect(seen.findings.filter(({ area }) => area === 'configuration')).toMatchObject([{ state: 'failed', sentence: says('maxConcurent') }]);
+  for (const area of ['forges', 'service']) expect(at(seen, area, 'all')).toMatchObject([{ state: 'skipped' }]);
+  for (const name of ['systemd', 'tools', 'machined', 'kernel']) expect(at(seen, 'host', name).length).toBeGreaterThan(0);
+});
+
+test.each([
+  [200, 'ok'],
+  [503, 'failed'],
+])('a service that answers %i at /health is %s', async (status, state) => {
+  const config = await configured();
+  const server = createServer((request, reply) => reply.writeHead(request.url === '/health' ? status : 404).end());
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(join(folder, 'doc.sock'), resolve));
+  expect(at(await told(config), 'service', 'health')).toMatchObject([{ state }]);
+});
+
+test('too little free disk is told, and a service that does not run is no failure', async () => {
+  const seen = await told(await configured({ more: 'minFreeDisk: 900TiB' }));
+  expect(at(seen, 'host', 'free disk')).toMatchObject([{ state: 'failed', sentence: says('less than minFreeDisk') }]);
+  expect(at(seen, 'service', 'health')).toMatchObject([{ state: 'skipped', sentence: says('does not run') }]);
+});
+
+/** Where nothing is installed but a systemd of this version. */
+async function bareHost(version: number): Promise<string> {
+  const bin = join(folder, 'bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'systemd-run'), `#!/bin/sh\necho 'systemd ${version} (${version}.1-1)'\n`, { mode: 0o755 });
+  return bin;
+}
+
+test('a tool that is not on the host is told with the package that brings it', async () => {
+  const tools = at(await told(await configured(), await bareHost(249)), 'host', 'tools');
+  expect(tools.map(({ state, sentence, remedy }) => [state, sentence, remedy])).toEqual([
+    ['failed', 'systemd-nspawn does not run.', 'install systemd-container'],
+    ['failed', 'ip does not run.', 'install iproute2'],
+    ['failed', 'nft does not run.', 'install nftables'],
+    ['failed', 'nsenter does not run.', 'install util-linux'],
+    ['failed', 'mkfifo does not run.', 'install coreutils'],
+  ]);
+});
+
+test('a systemd that is older than 249 is told with its version', async () => {
+  const systemd = at(await told(await configured(), await bareHost(248)), 'host', 'systemd');
+  expect(systemd).toContainEqual(expect.objectContaining({ state: 'failed', sentence: 'Its systemd is 248; 249 or newer is needed.' }));
+});
+
+test('--json is of the doctor alone', async () => {
+  expect((await end(['check-config', '--json'])).code).toBe(2);
+});
