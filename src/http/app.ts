@@ -18,6 +18,8 @@ import type { Problem } from './wire.ts';
 
 export { createRunnerLogs, type RunnerLogs } from './runner-log.ts';
 export { createFollowing } from './follow.ts';
+import type { App, Bindings } from './serve.ts';
+
 export { serveHttp, serveSocket, type Serving } from './serve.ts';
 export type { ApiSettings } from './status.ts';
 
@@ -41,9 +43,6 @@ export type AppOptions = {
   readonly metering?: Metering;
 };
 
-/** What the server gives with each request; nothing of it is there for one that is made in process. */
-type Bindings = { readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } } };
-export type App = Hono<{ Bindings: Bindings }>;
 type Ask = Context<{ Bindings: Bindings }>;
 
 const headers: Readonly<Record<string, string>> = {

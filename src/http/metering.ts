@@ -3,7 +3,7 @@
 
 import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import type { App } from './app.ts';
+import type { App } from './serve.ts';
 
 export type Metering = {
   /** The text of the moment, and its content type. */

@@ -6,9 +6,13 @@ import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
 import { systemClock, type Clock } from '../clock.ts';
 import { ControllerError } from '../errors.ts';
-import type { App } from './app.ts';
+
+/** What the server gives with each request; nothing of it is there for one that is made in process. */
+export type Bindings = { readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } } };
+export type App = Hono<{ Bindings: Bindings }>;
 
 export type Serving = {
   /** Where it listens, with the real port. */
