@@ -98,7 +98,7 @@ describe('the documents', () => {
     const commands = [...text.matchAll(/forgejo-runner-controller\.js (?:--\S+ )*([a-z-]+)/g)].map((hit) => hit[1] ?? '');
     expect(commands.filter((name) => !new RegExp(`^  ${name} `, 'm').test(read('src/main.ts')))).toEqual([]);
     const units = [...text.matchAll(/systemctl [a-z-]+ (?:--\S+ )*([a-z-]+)$/gm)].map((hit) => hit[1] ?? '');
-    expect(units.filter((name) => !existsSync(new URL(`docs/${name}.service`, root)))).toEqual([]);
+    expect(units.filter((name) => !existsSync(new URL(`contrib/systemd/${name}.service`, root)))).toEqual([]);
     expect(Math.min(named('What the journal says').length, named('A job waits').length, commands.length, units.length)).toBeGreaterThan(2);
   });
 
@@ -127,7 +127,7 @@ describe('the documents', () => {
   });
 
   test('the unit, README.md, docs/BENCHMARKS.md and the tests start node with the same flags: what is measured is what is installed', () => {
-    const flags = flagsOf('docs/forgejo-runner-controller.service', /ExecStart=\S+\/node /);
+    const flags = flagsOf('contrib/systemd/forgejo-runner-controller.service', /ExecStart=\S+\/node /);
     expect(flags.length).toBeGreaterThan(2);
     expect(flagsOf('README.md', /\/bin\/node /)).toEqual(flags);
     expect(flagsOf('docs/BENCHMARKS.md', /The service runs with `/)).toEqual(flags);

@@ -97,7 +97,7 @@ export function nextStepsOf({ url, scope, tokenFile, file }: Installed): string 
     ${before}node ${program} check-config --config ${file}
 
 With systemd
-  docs/forgejo-runner-controller.service is the unit; README.md says how to install it. To go with this file it needs, by
+  contrib/systemd/forgejo-runner-controller.service is the unit; README.md says how to install it. To go with this file it needs, by
   systemctl edit forgejo-runner-controller:
 ${unitLinesOf(credential, file)}
 On NixOS, with the file beside configuration.nix as config.yaml, and a template of kind directory in it

@@ -45,7 +45,7 @@ export async function openStage({ random, config = {} }: StageOptions): Promise<
     controllerId,
     stateDir: `${disk}/state`,
     forge: { url: `http://127.0.0.1:${proxy.port}`, token: forgejo.token },
-    // As in docs/forgejo-runner-controller.service, but sooner.
+    // As in contrib/systemd/forgejo-runner-controller.service, but sooner.
     unitProperties: ['Restart=on-failure', 'RestartSec=200ms', 'RestartPreventExitStatus=2 3 4', 'StartLimitIntervalSec=0'],
     registrations: async (id) => {
       const all = await forgejo.control.registrations();

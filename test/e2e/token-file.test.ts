@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { hold, openScene, timesGiven } from '../support/service-scene.ts';
 import { sh } from '../support/service.ts';
 
-/** What docs/forgejo-runner-controller.service says of restarts; only the pause is shorter. */
+/** What contrib/systemd/forgejo-runner-controller.service says of restarts; only the pause is shorter. */
 async function restartRules(): Promise<readonly string[]> {
-  const unit = await readFile(new URL('../../docs/forgejo-runner-controller.service', import.meta.url), 'utf8');
+  const unit = await readFile(new URL('../../contrib/systemd/forgejo-runner-controller.service', import.meta.url), 'utf8');
   const rules = unit.match(/^(?:Restart|RestartPreventExitStatus|StartLimitIntervalSec)=.*$/gm) ?? [];
   expect(rules).toHaveLength(3);
   return [...rules, 'RestartSec=100ms'];

@@ -1,0 +1,15 @@
+// Promises that the unit which is installed by hand and the one of the NixOS module have one source, and that the file is what it says.
+
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { unitFile, unitSource, unitTextOf } from '../../scripts/unit-file.ts';
+
+test('contrib/systemd has the unit that nix/unit.json says; `npm run unit` writes it', () => {
+  expect(readFileSync(new URL(`../../${unitFile}`, import.meta.url), 'utf8')).toBe(unitTextOf(unitSource()));
+});
+
+test('a comment on what is not there and a place that nobody knows are told, not written', () => {
+  const source = unitSource();
+  expect(() => unitTextOf({ ...source, Comments: { 'Service.Gone': ['x'] } })).toThrow('Service.Gone');
+  expect(() => unitTextOf({ Comments: {}, Unit: {}, Service: { ExecStart: '@nowhere@' }, Install: {} })).toThrow('@nowhere@');
+});
