@@ -4,6 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { serveHttp, type AppOptions, type Serving } from '../../src/http/app.ts';
@@ -91,6 +92,11 @@ const authorization = `Bearer ${token}`;
 
 const jobsStatus = async (query: string): Promise<number> => (await fetch(`${serving.url}/api/v1/jobs?${query}`)).status;
 
+async function isValid(text: string): Promise<boolean> {
+  const document = z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+  return (await new Validator().validate(document)).valid;
+}
+
 describe('the document', () => {
   test('it describes every route there is, each once, below its base path', async () => {
     expect(
@@ -115,6 +121,12 @@ describe('the document', () => {
     ]);
     const below = await anApi({ basePath: '/ci' }).request('/ci/openapi.json');
     expect(await below.json()).toMatchObject({ servers: [{ url: '/ci' }] });
+  });
+
+  test('a public validator of OpenAPI 3.1 accepts it, and would not accept one with a mistake', async () => {
+    const text = await (await fetch(`${serving.url}/openapi.json`)).text();
+    expect(await isValid(text)).toBe(true);
+    expect(await isValid(text.replace('"in":"query"', '"in":"somewhere"'))).toBe(false);
   });
 
   test('it is whole: every name that it refers to is in it, and every schema can be read by a validator', () => {
