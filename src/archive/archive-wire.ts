@@ -20,6 +20,7 @@ const header = z.object({
     createdAt: time,
     assignedAt: time.exactOptional(),
     pickedAt: time.exactOptional(),
+    cleaningAt: time.exactOptional(),
     endedAt: time,
     reason: z.string(),
     cause: z.string().exactOptional(),

@@ -40,6 +40,8 @@ export type EndedView = {
   readonly createdAt: number;
   readonly assignedAt?: number;
   readonly pickedAt?: number;
+  /** When its clean-up began; absent on those of older versions. */
+  readonly cleaningAt?: number;
   readonly endedAt: number;
   /** `finished` when the machine ended by itself after its job; else why we ended it, or how it died. */
   readonly reason: string;

@@ -154,6 +154,7 @@ export function endedOf(ended: EndedView, iso: Show): Status['recent'][number] {
     scheduled_at: iso(ended.createdAt),
     assigned_at: orNull(ended.assignedAt, iso),
     picked_at: orNull(ended.pickedAt, iso),
+    cleaning_at: orNull(ended.cleaningAt, iso),
     ended_at: iso(ended.endedAt),
     reason: ended.reason,
     cause: ended.cause ?? null,

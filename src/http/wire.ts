@@ -62,6 +62,8 @@ export const doneSchema = z.object({
   scheduled_at: time,
   assigned_at: time.nullable(),
   picked_at: time.nullable(),
+  /** When its clean-up began; null in what an older version wrote down. */
+  cleaning_at: time.nullable(),
   ended_at: time,
   reason: z.string(),
   /** The reason as a short sentence; null in what an older version wrote down. */

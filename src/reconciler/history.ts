@@ -20,7 +20,7 @@ export type History = {
   readonly ended: readonly EndedView[];
   /** Runners whose clean-up has begun. */
   readonly endings: ReadonlyMap<RunnerId, Ending>;
-  begun(action: Action): void;
+  begun(action: Action, now: number): void;
   /** Notes when a failed action may be tried again; a full host counts no attempt. */
   failed(action: Action, error: ControllerError, now: number): Retry;
   succeeded(action: Action): void;
@@ -38,12 +38,14 @@ export function createHistory(random: () => number): History {
   const retries = new Map<string, Retry>();
   const settled = new Map<string, number>();
   const ended: EndedView[] = [];
-  const endings = new Map<RunnerId, Ending>();
+  const endings = new Map<RunnerId, Ending & { readonly at: number }>();
   return {
     endings,
-    begun(action) {
+    begun(action, now) {
       if (action.kind !== 'finalize') return;
-      endings.set(action.id, { reason: action.reason, ...(action.exit === undefined ? {} : { exit: action.exit }) });
+      const { id, reason, exit, runner } = action;
+      const at = endings.get(id)?.at ?? runner.ending?.at ?? now;
+      endings.set(id, { reason, ...(exit === undefined ? {} : { exit }), at });
     },
     backOffs,
     retries,
@@ -66,11 +68,12 @@ export function createHistory(random: () => number): History {
     },
     succeeded: (action) => void retries.delete(action.id),
     finalized(runner, ending, cause, poll, now) {
+      const cleaningAt = endings.get(runner.id)?.at ?? now;
       endings.delete(runner.id);
       settled.set(keyOf(runner), poll);
       for (const key of settled.keys()) if (settled.size > settledKept) settled.delete(key);
       backOffs.after(keyOf(runner), runner, ending.reason, now);
-      const view = endedViewOf(runner, ending, cause, now);
+      const view = { ...endedViewOf(runner, ending, cause, now), cleaningAt };
       ended.unshift(view);
       ended.length = Math.min(ended.length, endedKept);
       return view;

@@ -92,7 +92,7 @@ function begin(loop: Loop, action: Action, now: number): void {
     loop.lastSlot = action.runner.slot;
     loop.pollers.get(action.runner.forge)?.stir(now);
   }
-  loop.history.begun(action);
+  loop.history.begun(action, now);
   loop.queue.add(action);
 }
 

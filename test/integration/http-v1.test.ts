@@ -57,6 +57,7 @@ describe('jobs', () => {
       scheduled_at: new Date(now - 300_000).toISOString(),
       assigned_at: new Date(now - 299_000).toISOString(),
       picked_at: new Date(now - 298_000).toISOString(),
+      cleaning_at: new Date(now - 200_100).toISOString(),
       ended_at: new Date(now - 200_000).toISOString(),
       reason: 'finished',
       exit: { result: 'success', status: '0' },

@@ -113,6 +113,7 @@ export const busy: Snapshot = {
       createdAt: now - 300_000,
       assignedAt: now - 299_000,
       pickedAt: now - 298_000,
+      cleaningAt: now - 200_100,
       endedAt: now - 200_000,
       reason: 'finished',
       exit: { result: 'success', code: 'exited', status: '0' },

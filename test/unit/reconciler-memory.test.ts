@@ -106,6 +106,14 @@ describe('failed tries', () => {
     expect(history.failed(launch, error, 1_000)).toMatchObject({ attempts: 2, at: 3_000 });
     expect(history.failed(finalize, error, 3_000)).toMatchObject({ attempts: 1, at: 4_000 });
   });
+  test('of a clean-up do not move the time at which it began', () => {
+    const history = createHistory(() => 0.5);
+    for (const at of [3_000, 4_000]) history.begun(finalize, at);
+    expect(history.finalized(one, { reason: 'finished' }, 'finished', 1, 5_000)).toMatchObject({ cleaningAt: 3_000, endedAt: 5_000 });
+    const noted = { ...one, ending: { reason: 'cancelled' as const, at: 2_000 } };
+    history.begun({ ...finalize, runner: noted }, 6_000);
+    expect(history.finalized(noted, { reason: 'cancelled' }, 'was cancelled', 1, 7_000)).toMatchObject({ cleaningAt: 2_000 });
+  });
   test('are remembered as long as anything of their runner is there', () => {
     const history = createHistory(() => 0.5);
     history.failed(launch, error, 0);
