@@ -5,8 +5,8 @@ import { stat } from 'node:fs/promises';
 import { get, type RequestOptions } from 'node:http';
 import { systemClock, timeoutOf } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
-import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from './doctor.ts';
-import { examineHost } from './driver/nspawn.ts';
+import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
+import { examineHost, reachFromMachine, type Reached } from './driver/nspawn.ts';
 import { ControllerError, isControllerError } from './errors.ts';
 import { examineForgejo, type Examination } from './forge/forgejo.ts';
 import { createLog, createRedactor, type Log } from './log.ts';
@@ -27,12 +27,63 @@ export async function examine(source: LoadOptions): Promise<readonly Finding[]> 
       ? ['forges', 'service'].map((area) => skippedAt({ area, name: 'all' }, 'The configuration cannot be read.'))
       : findingsOf({ area: 'service', name: 'health' }, () => examineService(config)),
   ]);
+  const host = found[0] ?? [];
+  if (config !== undefined)
+    found.push(
+      await examineReach(
+        config,
+        host.every(({ state }) => state !== 'failed'),
+      ),
+    );
   const masked = (text: string): string => redactor.text(text);
   return [...findings, ...found.flat()].map((one) => ({
     ...one,
     sentence: masked(one.sentence),
     remedy: one.remedy === null ? null : masked(one.remedy),
   }));
+}
+
+const reachName = 'from a machine';
+
+/** After all else: it needs a host that can run machines, and its answers mean little without those of the host itself. */
+async function examineReach(config: Config, able: boolean): Promise<readonly Finding[]> {
+  const places = config.forges.map(({ name, instanceUrl }) => ({ place: { area: `forge ${name}`, name: reachName }, url: instanceUrl }));
+  if (!able) return places.map(({ place }) => skippedAt(place, 'This host cannot run machines: see the failures above.'));
+  return findingsOf({ area: 'forges', name: reachName }, async () => {
+    const reached = await reachFromMachine(config, [...new Set(places.map(({ url }) => url))]);
+    return places.map(({ place, url }) => reachFinding(place, url, reached.get(url)));
+  });
+}
+
+/** What an answer, or none, means for jobs. Pure. */
+export function reachFinding(place: Place, url: string, reached: Reached | undefined): Finding {
+  if (reached === undefined) return skippedAt(place, 'It was not asked.');
+  if ('status' in reached) {
+    if (reached.status < 500) return wellAt(place, `A machine reaches it at ${url}.`);
+    return faultAt(place, {
+      what: `A machine that asks ${url} is answered ${reached.status}`,
+      remedy: 'look at Forgejo, or the proxy before it',
+    });
+  }
+  const { code, resolvers } = reached;
+  const what = `A machine does not reach ${url} (${code}), so no job can report to it`;
+  if (/^E(?:NOTFOUND|SERVFAIL|NODATA|REFUSED|NORESOLVER|FORMERR|TIMEOUT)$/.test(code)) {
+    const whom = resolvers.length === 0 ? 'there is no resolver that machines can use' : `machines ask ${resolvers.join(', ')}`;
+    return faultAt(place, {
+      what: `${what}: its name has no address there`,
+      remedy: `${whom}; set network.nameservers to one that knows the name`,
+    });
+  }
+  if (/CERT|SIGNATURE|SSL|TLS/.test(code)) {
+    const remedy =
+      'put the authority that signed its certificate into the template, for the runner and for git, or have it signed by a public one';
+    return faultAt(place, { what: `${what}: its certificate is not trusted by what a machine has from Node`, remedy }, 'warning');
+  }
+  return faultAt(place, {
+    what,
+    remedy:
+      'let its server listen on an address that machines can reach, and let the firewalls of this host and between pass it; url and instanceUrl may differ',
+  });
 }
 
 type Read = { readonly config: Config | undefined; readonly findings: readonly Finding[] };

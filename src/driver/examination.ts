@@ -8,6 +8,7 @@ import type { Profile } from '../core/model.ts';
 import { faultAt, findingsOf, wellAt, type Finding } from '../doctor.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
+import { nixFinding, systemdFinding } from './known-versions.ts';
 import { exists } from './traces.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
@@ -24,6 +25,8 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     ...hostChecks(input?.profiles ?? []).map((check) => findingsOfCheck(check)),
     findingsOf({ area: host, name: 'machined' }, machined),
     findingsOf({ area: host, name: 'kernel' }, kernel),
+    findingsOf({ area: host, name: 'systemd version' }, async () => [systemdFinding(await firstLineOf('systemd-run'))]),
+    findingsOf({ area: host, name: 'Nix version' }, nix),
     findingsOf({ area: host, name: 'forwarding' }, forwarding),
   ];
   if (input !== undefined) {
@@ -56,6 +59,17 @@ async function machined(): Promise<readonly Finding[]> {
     return [faultAt(place, { what: 'systemd-machined is masked', remedy: 'systemctl unmask systemd-machined.service' })];
   const what = state === undefined ? `systemctl ${trouble ?? 'says nothing of systemd-machined'}` : `systemd-machined is ${state}`;
   return [faultAt(place, { what, remedy: 'install systemd-container, on a host that systemd booted' })];
+}
+
+async function firstLineOf(program: string): Promise<string> {
+  const { stdout, trouble } = await tryRun(program, ['--version'], { timeoutMs: 5_000 });
+  return stdout.split('\n')[0] ?? trouble ?? '';
+}
+
+/** A host without Nix has nothing to be told. */
+async function nix(): Promise<readonly Finding[]> {
+  if (!(await exists('/nix/var/nix/daemon-socket'))) return [];
+  return [nixFinding(await firstLineOf('nix-daemon'), [])];
 }
 
 function kernel(): Promise<readonly Finding[]> {

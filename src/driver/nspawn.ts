@@ -32,6 +32,7 @@ import { exists, findTraces, isTakenByOthers, leftoversOf, unitIsThere } from '.
 import { mountVolume } from './volume.ts';
 
 export { examineHost } from './examination.ts';
+export { reachFromMachine, type Reached } from './reach.ts';
 
 export type NspawnDriverInput = {
   readonly controllerId: string;

@@ -83,6 +83,7 @@ test('a good forge is good in every finding, and nothing is changed there', asyn
     'clock ok',
     'right to read ok',
     'right to write ok',
+    'from a machine skipped',
   ]);
   expect(at(seen, 'configuration', 'all')).toMatchObject([{ state: 'ok' }]);
   expect(seen.text).not.toContain(token);

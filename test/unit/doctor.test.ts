@@ -2,9 +2,10 @@
 // about on a real host.
 
 import { expect, test } from 'vitest';
-import { forgeFindings } from '../../src/daemon-doctor.ts';
+import { forgeFindings, reachFinding } from '../../src/daemon-doctor.ts';
 import { exitOf, faultAt, findingsOf, jsonOf, skippedAt, tableOf, wellAt } from '../../src/doctor.ts';
 import { kernelFinding } from '../../src/driver/examination.ts';
+import { nixFinding, systemdFinding } from '../../src/driver/known-versions.ts';
 
 const place = { area: 'host', name: 'kernel' };
 const well = wellAt(place, 'Linux 6.1 has idmapped mounts.');
@@ -58,4 +59,49 @@ test.each([
   const seen = { version: '16.0.1', reading: 'ok', writing: 'ok', ...(aheadMs === undefined ? {} : { aheadMs }) } as const;
   const clock = forgeFindings(forge, seen).find(({ name }) => name === 'clock');
   expect(clock).toMatchObject({ state, sentence: expect.stringContaining(words) as string });
+});
+
+test.each([
+  ['systemd 252 (252.39-1~deb12u1)', 'warning', '252.39-1~deb12u1 may have CVE-2026-40226'],
+  ['systemd 257 (257.11)', 'warning', 'CVE'],
+  ['systemd 257 (257.12-1)', 'ok', '257.12-1'],
+  ['systemd 258 (258.5)', 'warning', 'CVE'],
+  ['systemd 258 (258.10)', 'ok', '258.10'],
+  ['systemd 259 (259.4)', 'ok', '259.4'],
+  ['systemd 260', 'ok', '260'],
+  ['systemd 261 (261~rc1)', 'ok', '261'],
+  ['what is this', 'warning', 'does not say its version'],
+])('%s is %s', (said, state, words) => {
+  const found = systemdFinding(said);
+  expect(found).toMatchObject({ state, sentence: expect.stringContaining(words) as string });
+  expect(found.remedy?.includes('260, 259.4, 258.6 or 257.12') ?? true).toBe(true);
+});
+
+test.each([
+  ['nix-daemon (Nix) 2.8.0', 'warning', '2.8.0 may have CVE-2026-39860'],
+  ['nix-daemon (Nix) 2.31.3', 'warning', 'jobs of big may ask it'],
+  ['nix-daemon (Nix) 2.31.4', 'ok', '2.31.4'],
+  ['nix-daemon (Nix) 2.27.9', 'warning', 'CVE'],
+  ['nix-daemon (Nix) 2.34.5', 'ok', '2.34.5'],
+  ['nix-daemon (Nix) 3.0', 'ok', '3.0'],
+  ['nix-daemon (Lix, like Nix) 2.93.0', 'ok', 'Nothing is known'],
+])('%s is %s', (said, state, words) => {
+  expect(nixFinding(said, ['big'])).toMatchObject({ area: 'host', state, sentence: expect.stringContaining(words) as string });
+  expect(nixFinding(said, []).sentence.includes('no profile lets jobs ask it')).toBe(state === 'warning');
+});
+
+test.each([
+  [{ status: 200 }, 'ok', 'A machine reaches it'],
+  [{ status: 404 }, 'ok', 'A machine reaches it'],
+  [{ status: 502 }, 'failed', 'is answered 502'],
+  [{ code: 'ENOTFOUND', resolvers: ['192.0.2.1'] }, 'failed', 'machines ask 192.0.2.1; set network.nameservers'],
+  [{ code: 'ENORESOLVER', resolvers: [] }, 'failed', 'there is no resolver'],
+  [{ code: 'ECONNREFUSED', resolvers: [] }, 'failed', 'firewalls'],
+  [{ code: 'ETIMEDOUT', resolvers: [] }, 'failed', 'firewalls'],
+  [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', resolvers: [] }, 'warning', 'authority that signed'],
+  [undefined, 'skipped', 'not asked'],
+] as const)('%j from a machine is %s', (reached, state, words) => {
+  const { sentence, remedy, ...rest } = reachFinding({ area: 'forge home', name: 'from a machine' }, 'https://forge.example.org', reached);
+  expect(rest).toEqual({ area: 'forge home', name: 'from a machine', state });
+  expect(`${sentence} ${remedy ?? ''}`).toContain(words);
 });
