@@ -4,7 +4,7 @@ import type { Explain, Jobs, Plan } from '../http/wire-v1.ts';
 import { ControllerError } from '../errors.ts';
 import { draw, rawOf, type Answer, type Ask } from './client.ts';
 import { print, type Command, type Context, type Given } from './command.ts';
-import { between, bytesOf, line, paint, table, type Cell, type Look } from './render.ts';
+import { between, bytesOf, guessed, line, paint, table, type Cell, type Look } from './render.ts';
 
 export const jobsCommand: Command = {
   name: 'jobs',
@@ -75,9 +75,11 @@ export function jobLines(look: Look, { jobs, total }: Jobs): readonly string[] {
 
 function waitingRows(look: Look, jobs: readonly Job[]): readonly string[] {
   const rows = jobs.flatMap((job): Cell[][] =>
-    job.state === 'waiting' ? [[numberOf(job), job.job_name, job.labels.join(', '), job.position, job.sentence]] : [],
+    job.state === 'waiting'
+      ? [[numberOf(job), job.job_name, job.labels.join(', '), job.position, guessed(job.estimate), job.sentence]]
+      : [],
   );
-  return table(look, ['JOB', 'NAME', 'LABELS', 'PLACE', 'WHY IT WAITS'], rows);
+  return table(look, ['JOB', 'NAME', 'LABELS', 'PLACE', 'START', 'WHY IT WAITS'], rows);
 }
 
 function runningRows(look: Look, jobs: readonly Job[]): readonly string[] {

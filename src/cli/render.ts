@@ -86,6 +86,11 @@ export function between(from: string | null, to: string | null): string | null {
   return from === null || to === null ? null : durationOf(Date.parse(to) - Date.parse(from));
 }
 
+/** The time of day of a guess, `~12:00:05 UTC`; `?` for what nobody can guess. */
+export function guessed({ start_at: at }: { readonly start_at: string | null }): string {
+  return at === null ? '?' : `~${at.slice(11, 19)} UTC`;
+}
+
 /** `512 MiB`, `1.5 GiB`. */
 export function bytesOf(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

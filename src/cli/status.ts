@@ -5,7 +5,7 @@ import type { Health, Status } from '../http/wire.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import { draw, rawOf, type Answer } from './client.ts';
 import { print, type Command, type Context } from './command.ts';
-import { between, bytesOf, clip, line, paint, table, type Cell, type Look } from './render.ts';
+import { between, bytesOf, clip, guessed, line, paint, table, type Cell, type Look } from './render.ts';
 
 const frameMs = 1_000;
 
@@ -180,8 +180,15 @@ function troublesOf({ stop, attempts, last_error: error }: Status['runners'][num
 function waitingRows(look: Look, waiting: Status['waiting_jobs']): readonly string[] {
   return table(
     look,
-    ['JOB', 'NAME', 'LABELS', 'PLACE', 'WHY IT WAITS'],
-    waiting.map((job) => [`${job.forge} ${job.job_id}`, job.job_name, job.labels.join(', '), job.position, job.sentence]),
+    ['JOB', 'NAME', 'LABELS', 'PLACE', 'START', 'WHY IT WAITS'],
+    waiting.map((job) => [
+      `${job.forge} ${job.job_id}`,
+      job.job_name,
+      job.labels.join(', '),
+      job.position,
+      guessed(job.estimate),
+      job.sentence,
+    ]),
   );
 }
 

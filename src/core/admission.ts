@@ -121,7 +121,7 @@ function booksOf(world: World): Books {
 }
 
 /** The place of a job is the number of machines its repository would hold before it; ties go to the older job. */
-function inFairOrder(candidates: readonly Candidate[], held: ReadonlyMap<string, number>): Candidate[] {
+export function inFairOrder<C extends Pick<Candidate, 'job'>>(candidates: readonly C[], held: ReadonlyMap<string, number>): C[] {
   const rank = new Map(held);
   return candidates
     .toSorted((a, b) => a.job.id - b.job.id)

@@ -80,6 +80,9 @@ export type Snapshot = {
   readonly capacity: {
     readonly max: number;
     readonly used: number;
+    /** How many machines the address pool has room for. */
+    readonly slots?: number;
+    readonly maxPerRepository?: number;
     readonly profiles: readonly {
       readonly name: string;
       readonly labels: readonly string[];

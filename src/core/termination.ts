@@ -80,7 +80,8 @@ function sizeOf(bytes: number): string {
   return `${value.replace(/\.0+$/, '')} ${unit}`;
 }
 
-function durationOf(ms: number): string {
+/** `1.5 s`, `12 min`, `3.5 h`. */
+export function durationOf(ms: number): string {
   if (ms < 120_000) return `${Number((ms / 1000).toFixed(1))} s`;
   const minutes = Math.round(ms / 60_000);
   return minutes < 120 ? `${minutes} min` : `${Number((minutes / 60).toFixed(1))} h`;

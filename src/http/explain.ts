@@ -3,6 +3,7 @@
 
 import { nearestOf, unmatchedSentenceOf } from '../core/match.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import { guessesOf } from './guess.ts';
 import { doneJobOf, endSentenceOf, runningJobOf, waitingJobOf } from './jobs.ts';
 import type { Show } from './status.ts';
 import type { Explain } from './wire-v1.ts';
@@ -29,7 +30,8 @@ const phases: Readonly<Record<Snapshot['runners'][number]['phase'], string>> = {
 };
 
 /** `iso` shows a moment of the snapshot. */
-export function jobExplained(snapshot: Snapshot, id: number, iso: Show): Explain {
+export function jobExplained(snapshot: Snapshot, id: number, now: number, iso: Show): Explain {
+  const guess = guessesOf(snapshot, now, iso);
   const waiting = snapshot.denials.filter(({ job }) => job.id === id);
   const running = snapshot.runners.filter(({ job }) => job.id === id);
   const done = snapshot.ended.filter(({ job }) => job.id === id);
@@ -40,9 +42,10 @@ export function jobExplained(snapshot: Snapshot, id: number, iso: Show): Explain
       const why = rest.stop === undefined ? '' : ` because ${endSentenceOf(rest.stop.reason)}`;
       return `runner ${runner} of profile ${profile} ${phases[phase]}${why} (forge ${forge}) since ${iso(since)}${trouble}`;
     }),
-    ...waiting.map(({ job, sentence, position }) => {
+    ...waiting.flatMap((denial) => {
+      const { job, sentence, position } = denial;
       const place = position === undefined ? '' : `; it is number ${position} of those that could be started`;
-      return `it waits at forge ${job.forge}: ${sentence}${place}`;
+      return [`it waits at forge ${job.forge}: ${sentence}${place}`, guess(denial).sentence];
     }),
     ...done.map(
       ({ id: runner, forge, endedAt, reason }) => `runner ${runner} (forge ${forge}) ended at ${iso(endedAt)}: ${endSentenceOf(reason)}`,
@@ -55,7 +58,7 @@ export function jobExplained(snapshot: Snapshot, id: number, iso: Show): Explain
     sentences: sentences.length > 0 ? sentences : meaningsOf(snapshot, iso),
     jobs: [
       ...running.map((runner) => runningJobOf(runner, iso)),
-      ...waiting.map(waitingJobOf),
+      ...waiting.map((denial) => waitingJobOf(denial, guess(denial))),
       ...done.map((ended) => doneJobOf(ended, iso)),
     ],
   };

@@ -122,18 +122,18 @@ function readersOf({ reconciler, settings, following, logs, clock, mask, basePat
     },
     jobs({ url }) {
       const { state, limit = limitUnsaid } = readQuery(url, routes.jobs.query);
-      return { value: jobsOf(picture(), state, limit, iso) };
+      return { value: jobsOf(picture(), { state, limit }, clock.now(), iso) };
     },
     async plan({ url }) {
       readQuery(url, routes.plan.query);
-      return { value: planOf(await reconciler.preview(false), clock.now(), iso, mask) };
+      return { value: planOf(await reconciler.preview(false), reconciler.snapshot(), clock.now(), iso, mask) };
     },
     explain({ url }) {
       const { labels, job } = readQuery(url, routes.explain.query);
       if (labels !== undefined && job !== undefined) throw refused('job', 'stands beside labels: write one of the two');
       if (labels !== undefined) return { value: labelsExplained(picture(), labels) };
       if (job === undefined) throw refused('job', 'is missing: write job=NUMBER, or labels=A,B');
-      return { value: jobExplained(picture(), job, iso) };
+      return { value: jobExplained(picture(), job, clock.now(), iso) };
     },
     events({ url, header, headOnly }) {
       const { after } = readQuery(url, routes.events.query);

@@ -2,6 +2,7 @@
 
 import type { EndReason, Action, Plan as CorePlan, StopReason, World } from '../core/model.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import { guessesOf } from './guess.ts';
 import { endedOf, runnerOf, waitingOf, type Show } from './status.ts';
 import type { Jobs, Plan, Runners, Sweep } from './wire-v1.ts';
 
@@ -9,6 +10,9 @@ import type { Jobs, Plan, Runners, Sweep } from './wire-v1.ts';
 export type Preview = CorePlan & { readonly world: World };
 
 const plannedShown = 1_000;
+
+/** Which jobs are asked for, and how many of each state. */
+type Wanted = { readonly state: Jobs['jobs'][number]['state'] | undefined; readonly limit: number };
 
 /** `at` makes a path of this API from one without the base path. */
 export function runnersOf({ runners }: Snapshot, iso: Show, at: (path: string) => string): Runners {
@@ -20,13 +24,14 @@ export function runnersOf({ runners }: Snapshot, iso: Show, at: (path: string) =
   };
 }
 
-export function jobsOf(snapshot: Snapshot, wanted: Jobs['jobs'][number]['state'] | undefined, limit: number, iso: Show): Jobs {
+export function jobsOf(snapshot: Snapshot, { state: wanted, limit }: Wanted, now: number, iso: Show): Jobs {
   const { denials, runners, ended } = snapshot;
+  const guess = guessesOf(snapshot, now, iso);
   const of = <T, J>(state: Jobs['jobs'][number]['state'], all: readonly T[], order: (a: T, b: T) => number, show: (each: T) => J): J[] =>
     wanted === undefined || wanted === state ? all.toSorted(order).slice(0, limit).map(show) : [];
   return {
     jobs: [
-      ...of('waiting', denials, inLine, (denial) => waitingJobOf(denial)),
+      ...of('waiting', denials, inLine, (denial) => waitingJobOf(denial, guess(denial))),
       ...of(
         'running',
         runners,
@@ -52,8 +57,10 @@ function inLine(a: Denied, b: Denied): number {
   return place(a) - place(b) || b.job.id - a.job.id;
 }
 
-export function waitingJobOf(denial: Denied): Extract<Jobs['jobs'][number], { state: 'waiting' }> {
-  const { name: _, ...shown } = waitingOf(denial);
+type Waiting = Extract<Jobs['jobs'][number], { state: 'waiting' }>;
+
+export function waitingJobOf(denial: Denied, estimate: Waiting['estimate']): Waiting {
+  const { name: _, ...shown } = waitingOf(denial, estimate);
   return { state: 'waiting', ...shown };
 }
 
@@ -67,12 +74,21 @@ export function doneJobOf(ended: Snapshot['ended'][number], iso: Show): Jobs['jo
   return { state: 'done', runner: id, ...shown };
 }
 
-export function planOf({ world, actions, denials }: Preview, now: number, iso: Show, mask: (text: string) => string): Plan {
+export function planOf(
+  { world, actions, denials }: Preview,
+  snapshot: Snapshot,
+  now: number,
+  iso: Show,
+  mask: (text: string) => string,
+): Plan {
+  const guess = guessesOf({ ...snapshot, denials }, now, iso);
   return {
     at: iso(now),
     actions: actions.map(actionOf),
     under_way: [...world.inFlight].toSorted(),
-    not_started: denials.slice(0, plannedShown).map((denial) => waitingJobOf({ ...denial, sentence: mask(denial.sentence) })),
+    not_started: denials
+      .slice(0, plannedShown)
+      .map((denial) => waitingJobOf({ ...denial, sentence: mask(denial.sentence) }, guess(denial))),
     not_started_left_out: Math.max(0, denials.length - plannedShown),
     unknown: unknownOf(world).map(mask),
   };

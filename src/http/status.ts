@@ -2,6 +2,7 @@
 
 import type { Denial, ForgeName, MachineExit, Scope } from '../core/model.ts';
 import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
+import { guessesOf } from './guess.ts';
 import type { Status } from './wire.ts';
 
 /** What the answers need from the configuration. */
@@ -31,6 +32,7 @@ const recentShown = 200;
 export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number, wallOf: (at: number) => number): Status {
   const { capacity } = snapshot;
   const iso: Show = (at) => new Date(wallOf(at)).toISOString();
+  const guess = guessesOf(snapshot, now, iso);
   return {
     controller_id: snapshot.controllerId,
     version: snapshot.version,
@@ -53,7 +55,7 @@ export function statusOf(snapshot: Snapshot, settings: ApiSettings, now: number,
       profile: runner.profile,
       phase: runner.phase,
     })),
-    waiting_jobs: snapshot.denials.slice(0, waitingShown).map(waitingOf),
+    waiting_jobs: snapshot.denials.slice(0, waitingShown).map((denial) => waitingOf(denial, guess(denial))),
     waiting_jobs_left_out: Math.max(0, snapshot.denials.length - waitingShown),
     forges: snapshot.forges.map((forge) => forgeOf(forge, settings, iso)),
     runners: snapshot.runners.map((runner) => runnerOf(runner, iso)),
@@ -113,7 +115,9 @@ function isActive({ machineState }: RunnerView): boolean {
   return machineState === 'starting' || machineState === 'idle' || machineState === 'running';
 }
 
-export function waitingOf({ job, reason, sentence, position }: Denial): Status['waiting_jobs'][number] {
+type Waiting = Status['waiting_jobs'][number];
+
+export function waitingOf({ job, reason, sentence, position }: Denial, estimate: Waiting['estimate']): Waiting {
   return {
     ...jobOf(job.forge, job),
     name: job.name,
@@ -121,6 +125,7 @@ export function waitingOf({ job, reason, sentence, position }: Denial): Status['
     reason,
     sentence,
     position: position ?? null,
+    estimate,
   };
 }
 

@@ -53,6 +53,13 @@ export const waitingSchema = z.object({
   sentence: z.string(),
   /** Place in the fair order, from 1; null for what cannot be started at all. */
   position: z.number().nullable(),
+  estimate: z.object({
+    /** A guess, never a promise; null = unknown. */
+    start_at: time.nullable(),
+    /** The fewest ended jobs that any duration in the guess was taken from; 0 when it needs none, or is none. */
+    ended_jobs: z.number(),
+    sentence: z.string(),
+  }),
 });
 
 export const doneSchema = z.object({

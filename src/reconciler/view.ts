@@ -58,6 +58,8 @@ export function snapshotOf(view: View): Snapshot {
     capacity: {
       max: policy.maxConcurrent,
       used: runners.length + orphans,
+      slots: policy.slots,
+      ...(policy.maxPerRepository === undefined ? {} : { maxPerRepository: policy.maxPerRepository }),
       profiles: policy.profiles.map(({ name, labels, max }) => ({
         name,
         labels,

@@ -73,9 +73,9 @@ j0000041abc  forge 41  default  busy       1 min 29 s  running  77            bu
 j0000042abc  forge 42  default  launching  0 s         -        -             build
 
 Waiting: 2
-JOB       NAME   LABELS   PLACE  WHY IT WAITS
-forge 43  build  windows  -      label \`windows\` is in no profile; nearest is \`default\`
-forge 44  build  ci       1      all 7 machines are in use
+JOB       NAME   LABELS   PLACE  START          WHY IT WAITS
+forge 43  build  windows  -      ?              label \`windows\` is in no profile; nearest is \`default\`
+forge 44  build  ci       1      ~00:10:00 UTC  all 7 machines are in use
 
 To be looked at
 left over: interface fr-j0000039abc

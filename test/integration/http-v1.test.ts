@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type * as z from 'zod';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import type { AppOptions } from '../../src/http/app.ts';
-import { problemSchema } from '../../src/http/wire.ts';
+import { problemSchema, statusSchema } from '../../src/http/wire.ts';
 import { explainSchema, jobsSchema, planSchema, runnersSchema } from '../../src/http/wire-v1.ts';
 import { anApi, previewed, reconcilingOf } from '../support/api.ts';
 import { busy, now, quiet } from '../support/snapshot-fixture.ts';
@@ -63,6 +63,26 @@ describe('jobs', () => {
       exit: { result: 'success', status: '0' },
     });
     expect(total).toEqual({ waiting: 2, running: 2, done: 2 });
+  });
+
+  test('the start of those that wait for their turn is guessed from how long jobs took, and the guess is called one', async () => {
+    const full = { ...busy, capacity: { ...busy.capacity, max: 2 } };
+    const startOf = async (snapshot: Snapshot): Promise<unknown> =>
+      (await ask(jobsSchema, '/api/v1/jobs?state=waiting', snapshot)).jobs.map((each) => each.state === 'waiting' && each.estimate);
+    // Job 41 has run for 95 s, and the one that ended took 100.
+    const at = new Date(now + 5_000).toISOString();
+    const sentence = `it starts in about 5 s, at ${at}: a guess, for those before it may take longer or less long than one job like them did`;
+    const never = {
+      start_at: null,
+      ended_jobs: 0,
+      sentence: 'its start cannot be estimated: no clock tells when what it waits for is over',
+    };
+    expect(await startOf(full)).toEqual([{ start_at: at, ended_jobs: 1, sentence }, never]);
+    const unknown = 'its start cannot be estimated: too few jobs like those before it have ended here, or these have outlived all of them';
+    expect(await startOf({ ...full, ended: [] })).toEqual([{ start_at: null, ended_jobs: 0, sentence: unknown }, never]);
+    const status = await ask(statusSchema, '/status', full);
+    expect(status.waiting_jobs.map(({ estimate }) => estimate.start_at)).toEqual([null, at]);
+    expect(await ask(explainSchema, '/api/v1/explain?job=44', full)).toMatchObject({ sentences: [expect.any(String), sentence] });
   });
 
   test.each(['waiting', 'running', 'done'] as const)('state=%s shows those alone, and counts all', async (state) => {
@@ -136,6 +156,7 @@ describe('why', () => {
     expect(found).toMatchObject({ about: 'job', state: 'waiting', jobs: [{ state: 'waiting', position: 1 }] });
     expect(found).toHaveProperty('sentences', [
       'it waits at forge forge: all 7 machines are in use; it is number 1 of those that could be started',
+      'it can start at the next look: a place is free',
     ]);
   });
 

@@ -95,4 +95,23 @@ export const coreTargets: readonly Target[] = [
       ['the farthest profile is called the nearest', 'a.missing.length - b.missing.length', 'b.missing.length - a.missing.length'],
     ],
   },
+  {
+    file: 'src/core/estimate.ts',
+    tests: ['test/property/estimate.test.ts'],
+    mutations: [
+      [
+        'a machine without a record is thought to leave at once',
+        'holders.length + strangers >= most) return',
+        'holders.length >= most) return',
+      ],
+      ['the cap of a repository is not thought of', '.length >= mostOfRepository) return undefined;', '.length > 1e9) return undefined;'],
+      ['the cap of a profile is not thought of', '(max === undefined || ', '(max !== undefined || '],
+      ['who waits for no turn is given a time', "return position !== undefined && reason !== 'id-taken';", "return reason !== 'id-taken';"],
+      ['what has lasted long is thought to end like all others', 'all.filter((ms) => ms > lastedMs)', 'all.filter((ms) => ms > 0)'],
+      ['one job tells what is usual', 'const enough = 3;', 'const enough = 1;'],
+      ['a machine whose job never came tells how long jobs take', "if (pickedAt === undefined && reason !== 'finished') continue;", ''],
+      ['a machine that is ending is thought to work on', "if (phase === 'stopping' || phase === 'finalizing')", 'if (false)'],
+      ['the first of a repository is always first', 'inFairOrder(waiting, heldOf(holders))', 'inFairOrder(waiting, new Map())'],
+    ],
+  },
 ];

@@ -111,7 +111,16 @@ test('jobs are three tables: who waits and why, who runs, who is done and how', 
   const runner = { profile: 'default', machine: 'j0000000002', slot: 1, machine_state: 'running', registration_id: 7, stop: null };
   const lines = jobLines(pipe, {
     jobs: [
-      { state: 'waiting', ...job, job_id: 1, job_name: 'deploy', reason: 'back-off', sentence: 'Forgejo did not hand it out', position: 2 },
+      {
+        state: 'waiting',
+        ...job,
+        job_id: 1,
+        job_name: 'deploy',
+        reason: 'capacity',
+        sentence: 'all 2 machines are in use',
+        position: 2,
+        estimate: { start_at: '2030-01-01T00:10:05.000Z', ended_jobs: 3, sentence: 'a guess' },
+      },
       {
         state: 'running',
         ...job,
@@ -144,8 +153,8 @@ test('jobs are three tables: who waits and why, who runs, who is done and how', 
   });
   expect(lines.join('\n')).toBe(
     `Waiting: 1
-JOB      NAME    LABELS  PLACE  WHY IT WAITS
-forge 1  deploy  debian  2      Forgejo did not hand it out
+JOB      NAME    LABELS  PLACE  START          WHY IT WAITS
+forge 1  deploy  debian  2      ~00:10:05 UTC  all 2 machines are in use
 
 Running: 1
 JOB      RUNNER       PROFILE  PHASE  PICKED                   NAME
