@@ -124,7 +124,7 @@ export async function draw<T, R>(client: Client, { value, schema }: Answer<T>, d
 }
 
 async function send(target: Target, options: RequestOptions): Promise<IncomingMessage> {
-  const asked = await opened(target, options);
+  const asked = opened(target, options);
   return new Promise((resolve, reject) => {
     asked.once('response', resolve);
     asked.on('error', reject);
@@ -132,14 +132,13 @@ async function send(target: Target, options: RequestOptions): Promise<IncomingMe
   });
 }
 
-async function opened(target: Target, options: RequestOptions): Promise<ClientRequest> {
+function opened(target: Target, options: RequestOptions): ClientRequest {
   if ('socket' in target) return request({ ...options, socketPath: target.socket });
   const { url } = target;
   const path = `${url.pathname.replace(/\/$/, '')}${options.path ?? ''}`;
   const to = { ...options, path, hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port };
   if (url.protocol === 'http:') return request(to);
-  const https = await import('node:https');
-  return https.request(to);
+  return process.getBuiltinModule('node:https').request(to);
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {

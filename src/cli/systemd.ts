@@ -41,8 +41,8 @@ function machinesOf(listed: string | undefined): string {
   return count === 1 ? '1 machine of it runs on' : `${count === 0 ? 'no' : count} machines of it run${count === 0 ? '' : ' on'}`;
 }
 
-async function systemctl({ PATH }: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<string | undefined> {
-  const { execFile } = await import('node:child_process');
+function systemctl({ PATH }: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<string | undefined> {
+  const { execFile } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve) => {
     const done = (error: ExecFileException | null, stdout: string): void => resolve(error === null ? stdout : undefined);
     execFile('systemctl', [...args], { env: { PATH, LC_ALL: 'C' }, timeout: answerMs, encoding: 'utf8' }, done);
