@@ -89,8 +89,10 @@ export function checkShown(profiles: readonly Profile[], own: readonly string[],
       const remedy = 'bind a directory made for jobs; there is no way to give a job a secret of the host';
       if (objection !== undefined) findings.add(`profiles[${index}].binds`, `would show ${source} to jobs, ${objection}`, remedy);
     }
-    const objection = template.kind === 'directory' ? objectionTo(template.path, own) : undefined;
-    if (template.kind === 'directory' && objection !== undefined)
+    // Of a Nix template the store is shown, which everybody of the host can read, and of the path only where in it it ends.
+    if (template.kind !== 'directory' && template.kind !== 'system') continue;
+    const objection = objectionTo(template.path, own);
+    if (objection !== undefined)
       findings.add(
         `profiles[${index}].template.path`,
         `would show ${template.path} to jobs, ${objection}`,

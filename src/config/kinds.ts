@@ -92,6 +92,16 @@ export const tasks: Kind<number | 'none'> = {
   parse: (value) => (value === 'none' ? { value } : integer(16, 4_194_304).parse(value)),
 };
 
+/** The SHA-256 of a file, as sha256sum or as Nix writes it; in hexadecimal. */
+export const sha256: Kind<string> = {
+  expected: 'a SHA-256 such as sha256sum prints (64 hexadecimal digits), or sha256-... in base64',
+  parse(value) {
+    if (typeof value !== 'string') return undefined;
+    if (/^[0-9a-f]{64}$/i.test(value)) return { value: value.toLowerCase() };
+    return /^sha256-[A-Za-z0-9+/]{43}=$/.test(value) ? { value: Buffer.from(value.slice(7), 'base64').toString('hex') } : undefined;
+  },
+};
+
 export const flag: Kind<boolean> = {
   expected: 'true or false',
   parse: (value) =>

@@ -2,13 +2,13 @@
 // must not see of the host is the business of guarded.ts.
 
 import { delimiter, join } from 'node:path';
-import type { Bind, Limits, Profile, Template, Timeouts } from '../core/model.ts';
+import type { Bind, Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
 import type { Host } from './token-file.ts';
-import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, size, tasks } from './kinds.ts';
+import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
 
-const keys = ['name', 'labels', 'template', 'limits', 'timeouts', 'runner', 'binds', 'environment', 'max'] as const;
+const keys = ['name', 'labels', 'template', 'nix', 'limits', 'timeouts', 'runner', 'runnerSha256', 'binds', 'environment', 'max'] as const;
 const defaultLabels = 'self-hosted,ci,nix,x64,Linux';
 const usualRunner = '/usr/local/bin/forgejo-runner';
 const defaultLimits: Limits = { memoryBytes: 4 * 1024 ** 3, tasks: 4096 };
@@ -16,6 +16,13 @@ const secretName = /(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY
 
 /** Far more than one machine can be. */
 const mostLabels = 1_000;
+
+const templatePaths: Readonly<Record<Exclude<Template['kind'], 'host'>, string>> = {
+  directory: 'a root directory',
+  system: 'a root directory with a systemd in it',
+  'nix-env': 'an environment in the Nix store, or a link to one',
+  nixos: 'a NixOS system in the Nix store, or a link to one',
+};
 
 type Context = { readonly findings: Findings; readonly runnerPath: string; readonly jobMs: number };
 
@@ -59,6 +66,8 @@ function readProfile(section: Section, count: number, context: Context): Profile
   const limits = readLimits(section.section('limits', ['cpus', 'memory', 'tasks', 'disk']));
   const timeouts = readTimeouts(section.section('timeouts', ['start', 'pick', 'job', 'stop']), context.jobMs);
   const runnerPath = section.get('runner', absolutePath('the forgejo-runner binary')) ?? context.runnerPath;
+  const runnerSha256 = section.get('runnerSha256', sha256);
+  const nixAccess = readNixAccess(section);
   const binds = section.list('binds', 'binds such as /a:/b:ro').map(({ value, path }) => readBind(value, path, findings));
   const environment = readEnvironment(section, findings);
   const max = section.get('max', integer(1, 10_000));
@@ -71,6 +80,8 @@ function readProfile(section: Section, count: number, context: Context): Profile
     limits,
     timeouts,
     runnerPath,
+    ...(runnerSha256 === undefined ? {} : { runnerSha256 }),
+    ...(nixAccess === undefined ? {} : { nixAccess }),
     binds: found,
     environment,
   };
@@ -119,16 +130,21 @@ function readLabel(item: unknown, path: string, findings: Findings): string | un
 function readTemplate(section: Section, findings: Findings): Template | undefined {
   if (!section.has('template')) return { kind: 'host' };
   const template = section.section('template', ['kind', 'path']);
-  const kind = template?.need('kind', oneOf<Template['kind']>(['host', 'directory']));
+  const kind = template?.need('kind', oneOf<Template['kind']>(['host', 'directory', 'system', 'nix-env', 'nixos']));
   if (template === undefined || kind === undefined) return undefined;
   if (kind === 'host')
     return template.has('path')
       ? findings.add(template.pathOf('path'), 'has no meaning for kind host', 'remove it, or write kind: directory')
       : { kind };
-  const path = template.need('path', absolutePath('a root directory'));
+  const path = template.need('path', absolutePath(templatePaths[kind]));
   if (path === '/')
     return findings.add(template.pathOf('path'), 'is the root of the host', 'write kind: host, or the path of another root directory');
   return path === undefined ? undefined : { kind, path };
+}
+
+function readNixAccess(section: Section): NixAccess | undefined {
+  const access = section.section('nix', ['access'])?.get('access', oneOf<NixAccess | 'none'>(['none', 'daemon']));
+  return access === 'none' ? undefined : access;
 }
 
 function pick(value: number | 'none' | undefined, fallback?: number): number | undefined {

@@ -113,7 +113,13 @@ export type Machine = {
 
 export type Template =
   | { readonly kind: 'host' } // the host's own /usr, read-only
-  | { readonly kind: 'directory'; readonly path: string }; // an overlay over a root directory
+  | { readonly kind: 'directory'; readonly path: string } // an overlay over a root directory
+  | { readonly kind: 'system'; readonly path: string } // the same, and its own systemd is the first process
+  | { readonly kind: 'nix-env'; readonly path: string } // the Nix store, and an environment in it whose bin is PATH
+  | { readonly kind: 'nixos'; readonly path: string }; // the Nix store, and a system in it whose systemd is the first process
+
+/** What jobs get of Nix: `daemon` = the host's, as a client that it does not trust. */
+export type NixAccess = 'daemon';
 
 /** A path of the host that machines of a profile see. Owned by root inside (idmapped); read-only unless `writable`. */
 export type Bind = { readonly source: string; readonly target: string; readonly writable: boolean };
@@ -139,6 +145,10 @@ export type Profile = {
   readonly timeouts: Timeouts;
   /** Path of the forgejo-runner binary on the host; machines see it read-only. */
   readonly runnerPath: string;
+  /** What the SHA-256 of that file must be, in hexadecimal; undefined = whatever it is. */
+  readonly runnerSha256?: string;
+  /** undefined = nothing of Nix but what the template holds. */
+  readonly nixAccess?: NixAccess;
   readonly binds: readonly Bind[];
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;

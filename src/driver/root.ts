@@ -42,7 +42,9 @@ const neverOverlaid = new Set(['proc', 'sys', 'dev', 'run', 'tmp', 'lost+found',
 
 /** Looks at a template once. Rejects with DRIVER_UNAVAILABLE when no machine can be made of it. */
 export async function inspectTemplate(template: Template): Promise<RootImage> {
-  return template.kind === 'host' ? inspectHost() : inspectDirectory(template);
+  if (template.kind === 'host') return inspectHost();
+  if (template.kind === 'directory') return inspectDirectory(template);
+  throw new ControllerError('DRIVER_UNAVAILABLE', `Templates of kind "${template.kind}" are not made here yet.`);
 }
 
 async function inspectHost(): Promise<RootImage> {

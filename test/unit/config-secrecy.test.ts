@@ -101,7 +101,7 @@ test.each(['/srv/cache', '/nix/store', '/opt/tools', '/home/ada/cache', '/etc/ss
   },
 );
 
-test('I7 a template directory that holds secrets of the host is refused', async () => {
-  const yaml = `${basicYaml}profiles: [{labels: a, template: {kind: directory, path: /root}}]`;
+test.each(['directory', 'system'])('I7 a template %s that holds secrets of the host is refused', async (kind) => {
+  const yaml = `${basicYaml}profiles: [{labels: a, template: {kind: ${kind}, path: /root}}]`;
   expect(await mistakeAt('profiles[0].template.path', { yaml })).toContain('secrets of the host');
 });

@@ -46,6 +46,8 @@ maxPerRepository: 2
 profiles:
   - {name: a, labels: [x], limits: {memory: none, disk: 1.5GiB}, environment: {A: "yes", B: "1"}, binds: [/a, "/b:/c:rw"]}
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
+  - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
+  - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}}
 network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], openPorts: [80], nameservers: [9.9.9.9]}
 `;
     const config = await load({ yaml });
@@ -53,6 +55,14 @@ network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], openPorts: [80], nam
     expect(configHashOf(config)).toMatch(/^[0-9a-f]{12}$/);
     expect(configHashOf(await load({ yaml: `# a comment\n${yaml}` }))).toBe(configHashOf(config));
     expect(configHashOf(await load({ yaml: yaml.replace('max: 3', 'max: 4') }))).not.toBe(configHashOf(config));
+  });
+
+  test('the pin of a runner may be written as sha256sum or as Nix writes it', async () => {
+    const pins = ['AB'.repeat(32), `sha256-${Buffer.from('ab'.repeat(32), 'hex').toString('base64')}`];
+    for (const pin of pins) {
+      const { profiles } = await load({ yaml: `${basicYaml}profiles: [{labels: a, runnerSha256: "${pin}"}]` });
+      expect(profiles[0]?.runnerSha256).toBe('ab'.repeat(32));
+    }
   });
 
   test('the result is frozen to its depth', async () => {
@@ -214,7 +224,16 @@ describe('what is refused', () => {
     ],
     ['profiles[0].limits.memory', `${basicYaml}profiles: [{labels: a, limits: {memory: 4}}]`, 'write a size with its unit'],
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: directory}}]`, 'is missing'],
-    ['profiles[0].template.kind', `${basicYaml}profiles: [{labels: a, template: {kind: magic}}]`, 'one of host, directory'],
+    [
+      'profiles[0].template.kind',
+      `${basicYaml}profiles: [{labels: a, template: {kind: magic}}]`,
+      'one of host, directory, system, nix-env, nixos',
+    ],
+    ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nix-env}}]`, 'an environment in the Nix store'],
+    ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nixos, path: result}}]`, 'as an absolute path'],
+    ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: system, path: /}}]`, 'is the root of the host'],
+    ['profiles[0].nix.access', `${basicYaml}profiles: [{labels: a, nix: {access: root}}]`, 'one of none, daemon'],
+    ['profiles[0].runnerSha256', `${basicYaml}profiles: [{labels: a, runnerSha256: abc}]`, '64 hexadecimal digits'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a:/b:rx"]}]`, 'write /source:/target:ro'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a:/proc"]}]`, 'of its own'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a/../b"]}]`, 'goes up with ..'],
