@@ -6,47 +6,19 @@ import pkg from '../package.json' with { type: 'json' };
 import { loadConfig, renderConfig, writesToJournal, type Config, type LoadOptions } from './config/config.ts';
 import type { Order, Orders } from './daemon.ts';
 import { hostTime } from './clock.ts';
+import { isCommand, oddOption, options, usage } from './commands.ts';
 import { isControllerError } from './errors.ts';
 import { createEvents } from './events.ts';
-
-const usage = `Usage: forgejo-runner-controller [COMMAND] [--config FILE]
-
-Commands:
-  run            poll, run jobs in containers, serve /health and /status (the default)
-  check-config   print the configuration as resolved, or every mistake in it
-  init           write a commented configuration from the options below, ask on a terminal for what is missing, and tell what token it
-                 needs and what else is to do; a file that is there stays as it is
-  end-all        while the service is stopped: tell what of this controller is there, records, machines and registrations, and
-                 exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be)
-  doctor         look at the configuration, this host, every profile and forge, and the service, and change nothing: each finding with
-                 its remedy (exit 1 if one failed; warnings alone are 0)
-
-Signals to a running service: HUP reads the configuration again; USR1 starts nothing more, finishes what runs and ends; USR2 takes that
-back; TERM ends it at once while running jobs go on and are found by the next start.
-
-Options:
-      --yes           what end-all tells is done
-      --url URL, --scope repository:OWNER/NAME | organization:NAME | user | instance, --labels A,B, --token-file PATH, --runner PATH
-                      what init writes
-      --output FILE   where to, - for standard output; default /etc/forgejo-runner-controller/config.yaml
-      --json          doctor's findings for programs
-  -c, --config FILE   YAML configuration; without it, the environment alone (FORGEJO_URL, FORGEJO_TOKEN_FILE, ...)
-  -h, --help          this text
-  -V, --version       the version
-
-Exit codes: 0 done; 1 failed; 2 configuration or usage; 3 this host cannot run machines; 4 the state directory is held by another;
-5 a token file is missing, empty or cannot be read (start it again when it is there); 70 a bug.
-`;
 
 async function main(argv: readonly string[]): Promise<number> {
   const parsed = parse(argv);
   if (typeof parsed === 'string') {
-    process.stderr.write(`forgejo-runner-controller: ${parsed}\n\n${usage}`);
+    process.stderr.write(`forgejo-runner-controller: ${parsed}\n\n${usage()}`);
     return 2;
   }
   const { values, command } = parsed;
   if (values.help === true) {
-    process.stdout.write(usage);
+    process.stdout.write(usage());
     return 0;
   }
   if (values.version === true) {
@@ -69,6 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const orders = takeOrders();
   const config = await loadConfig(source);
   if (command === 'end-all') return endEverything(config, values.yes === true, orders.ending);
+  if (command === 'sweep') return sweepUnused(config, values.yes === true);
   const [{ runDaemon }, { createLog, createRedactor }] = await Promise.all([import('./daemon.ts'), import('./log.ts')]);
   const redactor = createRedactor();
   const events = createEvents(hostTime.wall);
@@ -93,6 +66,13 @@ async function callDoctor(source: LoadOptions, json: boolean): Promise<number> {
   return exitOf(findings);
 }
 
+async function sweepUnused(config: Config, confirmed: boolean): Promise<number> {
+  const [{ sweep }, { createLog, createRedactor }] = await Promise.all([import('./daemon-sweep.ts'), import('./log.ts')]);
+  const redactor = createRedactor();
+  const log = createLog({ level: config.logLevel, destination: process.stderr, redactor });
+  return (await sweep(config, pkg.version, { confirmed, log, mask: redactor.text, say })) ? 0 : 1;
+}
+
 async function endEverything(config: Config, confirmed: boolean, ending: AbortSignal): Promise<number> {
   const [{ endAll }, { createLog, createRedactor }] = await Promise.all([import('./daemon-end-all.ts'), import('./log.ts')]);
   // What it tells a person goes to stdout, the audit lines beside it.
@@ -105,38 +85,13 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const commands = ['run', 'check-config', 'init', 'end-all', 'doctor'] as const;
-
-function isCommand(word: string): word is (typeof commands)[number] {
-  return commands.some((command) => command === word);
-}
-
 function parse(argv: readonly string[]) {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        config: { type: 'string', short: 'c' },
-        help: { type: 'boolean', short: 'h' },
-        version: { type: 'boolean', short: 'V' },
-        yes: { type: 'boolean' },
-        url: { type: 'string' },
-        scope: { type: 'string' },
-        labels: { type: 'string' },
-        'token-file': { type: 'string' },
-        runner: { type: 'string' },
-        output: { type: 'string' },
-        json: { type: 'boolean' },
-      },
-    });
+    const { values, positionals } = parseArgs({ args: [...argv], allowPositionals: true, options });
     const [command = 'run', ...rest] = positionals;
     if (!isCommand(command)) return `there is no command \`${command}\``;
     if (rest.length > 0) return `\`${command}\` takes no arguments, got \`${rest.join(' ')}\``;
-    const { help: _help, version: _version, yes, json, config, ...forInit } = values;
-    if (yes === true && command !== 'end-all') return `\`${command}\` takes no --yes`;
-    if (json === true && command !== 'doctor') return `\`${command}\` takes no --json`;
-    const odd = command === 'init' ? (config === undefined ? undefined : 'config') : Object.keys(forInit)[0];
+    const odd = oddOption(command, Object.keys(values));
     if (odd !== undefined) return `\`${command}\` takes no --${odd}`;
     return { values, command };
   } catch (error) {

@@ -2,6 +2,7 @@
 // Promises the program runner-status: hands its words, its terminal and its signals to the command line, and ends with its exit code. Beside
 // main the only place that ends a process. What fails here is a bug.
 
+import { fileURLToPath } from 'node:url';
 import pkg from '../package.json' with { type: 'json' };
 import { runCli } from './cli/cli.ts';
 import { systemClock } from './clock.ts';
@@ -10,10 +11,12 @@ const ending = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     if (ending.signal.aborted) process.exit(130);
-    ending.abort();
+    ending.abort(signal);
   });
 }
 const { stdout, stderr } = process;
+// As source as well as built it stands beside this one.
+const beside = import.meta.url.endsWith('.ts') ? './main.ts' : './forgejo-runner-controller.js';
 // A reader that has seen enough, such as head.
 stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
@@ -30,6 +33,7 @@ try {
     note: (line) => void stderr.write(`${line}\n`),
     clock: systemClock,
     ending: ending.signal,
+    program: fileURLToPath(new URL(beside, import.meta.url)),
   });
 } catch (error) {
   stderr.write(`runner-status: bug: ${String(error instanceof Error ? error.stack : error)}\n`);

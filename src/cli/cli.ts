@@ -1,16 +1,18 @@
 // Promises runner-status as a function: words in, answers out, an exit code back. 0 done and well, 1 not well or refused, 2 usage, 3 the
 // service cannot be reached, 4 not allowed, 130 interrupted. One of the places that catch: here an error becomes a sentence.
 
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { Clock } from '../clock.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import { visibleLine } from '../log-visible.ts';
 import { createClient, type Target } from './client.ts';
-import type { Command, Context, Given, Screen } from './command.ts';
+import { cleanupAllCommand, cleanupRegistrationsCommand } from './cleanup.ts';
+import type { Command, Context, Given, Local, Screen } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { explainCommand, jobsCommand, planCommand } from './jobs.ts';
 import { logsCommand } from './logs.ts';
 import { drainCommand, pollCommand, resumeCommand, stopCommand } from './orders.ts';
+import { checkConfigCommand, doctorCommand, initCommand, runProgram } from './program.ts';
 import { statusCommand, watchCommand } from './status.ts';
 import { systemdKnows, type Known } from './systemd.ts';
 import { helpFor, helpOf, wordsOf } from './usage.ts';
@@ -28,13 +30,19 @@ export type Surroundings = {
   readonly answerMs?: number;
   /** Where services have their sockets. */
   readonly sockets?: string;
+  /** The service's own program. */
+  readonly program: string;
+  /** The configuration that is taken when none is named. */
+  readonly config?: string;
 };
 
 /** Each controller of a host has one there, of its own name. */
 const usualSockets = '/run/forgejo-runner-controller';
+const usualConfig = '/etc/forgejo-runner-controller/config.yaml';
 const usualUrl = 'http://127.0.0.1:8080';
 
-const commands: readonly Command[] = [
+/** The table that parsing, help, completions and the manual page are made from. */
+export const commands: readonly Command[] = [
   statusCommand,
   watchCommand,
   jobsCommand,
@@ -45,6 +53,11 @@ const commands: readonly Command[] = [
   resumeCommand,
   stopCommand,
   pollCommand,
+  doctorCommand,
+  cleanupRegistrationsCommand,
+  cleanupAllCommand,
+  checkConfigCommand,
+  initCommand,
   completionCommand(() => commands),
 ];
 
@@ -61,9 +74,11 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   else if (given.is('version')) screen.write(`runner-status ${surroundings.version}\n`);
   if (given.is('help') || given.is('version')) return 0;
   let target: Target | undefined;
+  const local = localOf(surroundings, say);
   try {
+    if ('alone' in command) return await command.alone(local, given);
     target = targetOf(given, surroundings.sockets ?? usualSockets);
-    return await command.run(contextOf(surroundings, given, target, say), given);
+    return await command.run(contextOf(surroundings, local, given, target), given);
   } catch (error) {
     if (ending.aborted) return 130;
     if (!isControllerError(error)) throw error;
@@ -74,18 +89,26 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   }
 }
 
-function contextOf({ screen, env, clock, ending, answerMs }: Surroundings, given: Given, target: Target, note: Context['note']): Context {
+function localOf({ screen, env, ending, program, config = usualConfig }: Surroundings, note: Local['note']): Local {
+  return {
+    screen,
+    note,
+    program: (words) => runProgram(program, words, env, ending),
+    usualConfig: () => (existsSync(config) ? ['--config', config] : []),
+  };
+}
+
+function contextOf({ screen, env, clock, ending, answerMs }: Surroundings, local: Local, given: Given, target: Target): Context {
   const token = tokenOf(given.text('token-file'));
   const color = screen.isTTY && !given.is('no-color') && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   return {
+    ...local,
     client: createClient({ target, ending, token, ...(answerMs === undefined ? {} : { answerMs }) }),
-    screen,
     look: () => ({ color, columns: screen.isTTY ? screen.columns() : undefined }),
     json: given.is('json'),
     clock,
     ending,
     systemd: () => knownOf(target, env),
-    note,
   };
 }
 

@@ -15,15 +15,20 @@ export type Flag = {
 };
 export type Flags = Readonly<Record<string, Flag>>;
 
-export type Command = {
+type Row = {
   readonly name: string;
   /** One line for the help. */
   readonly says: string;
   /** The one positional argument, which must be given; `words` are all that it may be. */
   readonly argument?: { readonly name: string; readonly words?: readonly string[] };
   readonly flags?: Flags;
-  readonly run: (context: Context, given: Given) => Promise<number>;
 };
+/** Most ask the service; those that work alone take no flag that says where it is. */
+export type Command = Row &
+  (
+    | { readonly run: (context: Context, given: Given) => Promise<number> }
+    | { readonly alone: (local: Local, given: Given) => Promise<number> }
+  );
 
 /** What was typed: flags without dashes, and the argument. */
 export type Given = {
@@ -40,9 +45,19 @@ export type Screen = {
   write(text: string): void;
 };
 
-export type Context = {
-  readonly client: Client;
+/** What there is without a service. */
+export type Local = {
   readonly screen: Screen;
+  /** For what is not the answer: stderr. */
+  readonly note: (sentence: string) => void;
+  /** Runs a command of the service's own program, on the same terminal, to its exit code. */
+  readonly program: (words: readonly string[]) => Promise<number>;
+  /** The configuration that is taken when none is named: `--config FILE` where that file is, else nothing. */
+  readonly usualConfig: () => readonly string[];
+};
+
+export type Context = Local & {
+  readonly client: Client;
   readonly look: () => Look;
   readonly json: boolean;
   readonly clock: Clock;
@@ -50,8 +65,6 @@ export type Context = {
   readonly ending: AbortSignal;
   /** What it knows of the service, when that is on this host. */
   readonly systemd: () => Promise<Known | undefined>;
-  /** For what is not the answer: stderr. */
-  readonly note: (sentence: string) => void;
 };
 
 export function print({ screen }: Pick<Context, 'screen'>, lines: readonly string[]): void {

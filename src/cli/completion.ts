@@ -12,10 +12,10 @@ export function completionCommand(all: () => readonly Command[]): Command {
     name: 'completion',
     says: 'prints completions for a shell, to be sourced by it',
     argument: { name: 'SHELL', words: shells },
-    run(context, { argument }) {
+    alone(local, { argument }) {
       const shell = shells.find((one) => one === argument);
       if (shell === undefined) throw new ControllerError('CONFIG_INVALID', `SHELL is one of ${shells.join(', ')}`);
-      print(context, scripts[shell](all()));
+      print(local, scripts[shell](all()));
       return Promise.resolve(0);
     },
   };

@@ -1,10 +1,11 @@
 // Promises the words of a command line, checked against the command table, and the help that the same table makes. Pure.
 
 import { parseArgs } from 'node:util';
+import { columnsOf, filled, headOf } from '../commands.ts';
 import type { Command, Flags, Given } from './command.ts';
 
 /** For every command. */
-export const globalFlags: Flags = {
+export const globalFlags = {
   url: { value: 'URL', says: 'ask there instead, such as http://127.0.0.1:8080' },
   socket: { value: 'PATH', path: true, says: 'ask over this Unix socket' },
   'token-file': { value: 'FILE', path: true, says: "the API's token: orders over --url need it" },
@@ -12,7 +13,12 @@ export const globalFlags: Flags = {
   'no-color': { says: 'no colours; NO_COLOR does the same' },
   help: { short: 'h', says: 'this text; after a command, what it takes' },
   version: { short: 'V', says: 'the version of this program' },
-};
+} as const satisfies Flags;
+
+/** Those of them that a command takes; its own come before them. */
+export function globalFlagsOf(command: Command): Flags {
+  return 'run' in command ? globalFlags : { 'no-color': globalFlags['no-color'], help: globalFlags.help, version: globalFlags.version };
+}
 
 export type Words = { readonly command: Command; readonly given: Given };
 
@@ -51,9 +57,10 @@ function readWords(argv: readonly string[], flags: Flags) {
 }
 
 function flagFault(command: Command, used: readonly string[]): string | undefined {
-  const odd = used.find((flag) => !Object.hasOwn(globalFlags, flag) && !Object.hasOwn(command.flags ?? {}, flag));
+  const taken = { ...globalFlagsOf(command), ...command.flags };
+  const odd = used.find((flag) => !Object.hasOwn(taken, flag));
   if (odd !== undefined) return `\`${command.name}\` takes no --${odd}`;
-  return used.includes('url') && used.includes('socket') ? 'give --url or --socket, not both' : undefined;
+  return 'run' in command && used.includes('url') && used.includes('socket') ? 'give --url or --socket, not both' : undefined;
 }
 
 function argumentFault({ name, argument }: Command, rest: readonly string[]): string | undefined {
@@ -66,8 +73,17 @@ function argumentFault({ name, argument }: Command, rest: readonly string[]): st
   return undefined;
 }
 
-const exitCodes = `Exit codes: 0 done and well; 1 the service is not well, or refused the order; 2 usage; 3 the service cannot be reached; 4 not
-allowed; 130 interrupted.`;
+export const exitCodes: readonly (readonly [code: number, says: string])[] = [
+  [0, 'done and well'],
+  [1, 'the service is not well, or refused the order, or something is left'],
+  [2, 'usage'],
+  [3, 'the service cannot be reached'],
+  [4, 'not allowed'],
+  [130, 'interrupted'],
+];
+/** Of the service's program, not of this table. */
+export const otherExitCodes =
+  "doctor, check-config, init and cleanup-all-containers, and cleanup-forgejo-runners beside a stopped service, end with the exit code of the service's program";
 
 /** The whole help. */
 export function helpOf(commands: readonly Command[]): string {
@@ -83,30 +99,27 @@ ${columnsOf(rows)}
 Options:
 ${columnsOf(flagRows(globalFlags))}
 
-${exitCodes}
+${filled(`Exit codes: ${exitCodes.map(([code, says]) => `${code} ${says}`).join('; ')}. ${otherExitCodes}.`, '').join('\n')}
 `;
 }
 
 /** The help of one command. */
 export function helpFor(command: Command): string {
+  const rest = Object.fromEntries(
+    Object.entries<Flags[string]>(globalFlagsOf(command)).filter(([name]) => !Object.hasOwn(command.flags ?? {}, name)),
+  );
   const own = command.flags === undefined ? '' : `\nOptions of ${command.name}:\n${columnsOf(flagRows(command.flags))}\n`;
-  return `Usage: runner-status ${synopsisOf(command)} [OPTIONS]\n\n${command.says}\n${own}\nOptions:\n${columnsOf(flagRows(globalFlags))}\n`;
+  const synopsis = synopsisOf(command);
+  return `Usage: runner-status ${synopsis}${synopsis.endsWith('[OPTIONS]') ? '' : ' [OPTIONS]'}\n\n${command.says}\n${own}\nOptions:\n${columnsOf(flagRows(rest))}\n`;
 }
 
-function synopsisOf({ name, argument, flags = {} }: Command): string {
+/** How it is called; many options are named in its own help only. */
+export function synopsisOf({ name, argument, flags = {} }: Command): string {
   const own = Object.entries(flags).map(([flag, { value }]) => (value === undefined ? `[--${flag}]` : `[--${flag} ${value}]`));
   const word = argument === undefined ? [] : [argument.words?.join('|') ?? argument.name];
-  return [name, ...word, ...own].join(' ');
+  return [name, ...word, ...(own.length > 2 ? ['[OPTIONS]'] : own)].join(' ');
 }
 
 function flagRows(flags: Flags): readonly (readonly [string, string])[] {
-  return Object.entries(flags).map(([name, { value, short, says }]) => {
-    const dash = short === undefined ? '    ' : `-${short}, `;
-    return [`${dash}--${name}${value === undefined ? '' : ` ${value}`}`, says];
-  });
-}
-
-function columnsOf(rows: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
+  return Object.entries(flags).map(([name, flag]) => [headOf(name, flag), flag.says]);
 }

@@ -28,6 +28,15 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Runs a line as a person does in a shell; a curl of the host's own comes first. */
 const typed = (line: string): Promise<string> => sh('sh', '-c', `PATH=$PATH:${folder}; ${line}`);
 
+/** runner-status, which asks that service. */
+async function clientOf({ controllerId }: Service): Promise<void> {
+  const program = fileURLToPath(new URL('../../dist/runner-status.js', import.meta.url));
+  const socket = `/run/forgejo-runner-controller/${controllerId}.sock`;
+  await writeFile(join(folder, 'runner-status'), `#!/bin/sh\nexec ${process.execPath} ${program} "$@" --socket ${socket}\n`, {
+    mode: 0o755,
+  });
+}
+
 /** The command lines of a section, with the names of the example replaced by those of this service. */
 async function recipe(title: string, service: Service, more: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const text = await readFile(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
@@ -64,28 +73,35 @@ test('the recipe for a stuck container finds it, shows it, and ends it: the job 
   await scene.clean(service);
 });
 
-test("the recipe for ghost runners shows whose they are, and a restart removes ours and nobody else's", async ({ onTestFinished }) => {
+test("the recipe for ghost runners shows whose they are, and a clean-up or a restart removes ours and nobody else's", async ({
+  onTestFinished,
+}) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
   const job = await scene.queue(`echo @running; ${hold}`);
   await scene.says(service, job, '@running');
   const ours = (await scene.control.registrations()).find(({ description }) => description.includes(`${service.controllerId}@`));
   const api = `${scene.forgejo.url}/api/v1/admin`;
-  for (const [name, description] of [
-    ['j0000008abc', ours?.description ?? ''],
-    ['office', ''],
-  ] as const)
+  const plant = async (name: string, description: string): Promise<void> => {
     await fetch(`${api}/actions/runners`, {
       method: 'POST',
       headers: { authorization: `token ${scene.forgejo.token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ name, description, ephemeral: true }),
     });
-  const [list = '', records = '', restart = ''] = await recipe("Ghost runners in Forgejo's list", service, {
+  };
+  await plant('j0000008abc', ours?.description ?? '');
+  await plant('office', '');
+  await clientOf(service);
+  const [list = '', records = '', tell = '', remove = '', restart = ''] = await recipe("Ghost runners in Forgejo's list", service, {
     'https://forge.example.org/api/v1/orgs/builders': api,
   });
   const listed = await typed(list);
   for (const name of ['j0000008abc', 'office', ours?.name ?? '?']) expect(listed).toContain(name);
   expect(await typed(records)).toBe(`${ours?.name}.json`);
+  expect(await typed(tell)).toContain('1 registration would be deleted.');
+  expect(await typed(remove)).toContain('1 of 1 registration was deleted.');
+  expect(new Set((await scene.control.registrations()).map(({ name }) => name))).toEqual(new Set([ours?.name, 'office']));
+  await plant('j0000008abc', ours?.description ?? '');
   expect(restart).toBe('systemctl restart forgejo-runner-controller');
   // What restart does; the unit of the test is made anew for each start.
   await service.stop();
@@ -99,10 +115,7 @@ test("the recipe for ghost runners shows whose they are, and a restart removes o
 test('the recipe for maintenance drains the service, takes it back, and shows when it is down', async ({ onTestFinished }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
-  const program = fileURLToPath(new URL('../../dist/runner-status.js', import.meta.url));
-  const socket = `/run/forgejo-runner-controller/${service.controllerId}.sock`;
-  const client = `#!/bin/sh\nexec ${process.execPath} ${program} "$@" --socket ${socket}\n`;
-  await writeFile(join(folder, 'runner-status'), client, { mode: 0o755 });
+  await clientOf(service);
   const job = await scene.queue(`echo @running; ${hold}`);
   await scene.says(service, job, '@running');
   const [drain = '', resume = '', drainBySignal = '', resumeBySignal = '', isActive = ''] = await recipe('Drain for maintenance', service, {

@@ -7,6 +7,29 @@ const orders = 'test/integration/cli-orders.test.ts';
 
 export const cliTargets: readonly Target[] = [
   {
+    file: 'src/cli/cleanup.ts',
+    tests: ['test/integration/cli-cleanup.test.ts'],
+    mutations: [
+      ['what is only to be told is deleted', "return given.is('yes') ? deleteAll", "return !given.is('json') ? deleteAll"],
+      ['what cannot be read is gone', 'if (now.known) left =', 'left ='],
+      ['what stays is no failure', 'return left.length === 0 &&', 'return left.length >= 0 &&'],
+      ['the program deletes beside a place that was named', " || given.text('socket') !== undefined)", ')'],
+    ],
+  },
+  {
+    file: 'src/daemon-sweep.ts',
+    tests: ['test/unit/sweep.test.ts'],
+    mutations: [
+      [
+        'a host that cannot be listed has no machines',
+        "if (world.machines.state !== 'known') {",
+        "if (world.machines.state === 'unknown' && !confirmed) {",
+      ],
+      ['a registration with a machine is deleted', '!machines.has(one.registration.name)', 'one.id !== undefined'],
+      ['what could not be deleted counts', 'return deleted === free.length &&', 'return deleted <= free.length &&'],
+    ],
+  },
+  {
     file: 'src/cli/render.ts',
     tests: ['test/unit/cli-render.test.ts'],
     mutations: [

@@ -26,6 +26,8 @@ export async function runs(argv: readonly string[], over: Partial<Surroundings> 
     clock: systemClock,
     ending: new AbortController().signal,
     sockets: '/nowhere',
+    program: '/nowhere',
+    config: '/nowhere',
     ...over,
   });
   return { code, out, err };

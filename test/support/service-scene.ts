@@ -103,8 +103,17 @@ export async function openScene(finished: (close: () => Promise<void>) => void):
 export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 /** Runs the packaged program to its end, as a person does in a shell. */
-export async function runProgram(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const program = fileURLToPath(new URL('../../dist/forgejo-runner-controller.js', import.meta.url));
+export function runProgram(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return runBuilt('forgejo-runner-controller', args, env);
+}
+
+/** The same with the packaged runner-status. */
+export function runClient(args: readonly string[]): Promise<Ended> {
+  return runBuilt('runner-status', args, {});
+}
+
+function runBuilt(name: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ended> {
+  const program = fileURLToPath(new URL(`../../dist/${name}.js`, import.meta.url));
   const options = { env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...env }, timeout: 30_000 };
   return new Promise((resolve) => {
     execFile(process.execPath, [program, ...args], options, (error, stdout, stderr) => {

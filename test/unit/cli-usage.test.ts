@@ -8,7 +8,8 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../support/cli-run.ts';
 
-const names = ['status', 'watch', 'jobs', 'explain', 'plan', 'logs', 'drain', 'resume', 'stop', 'poll', 'completion'];
+const asking = ['status', 'watch', 'jobs', 'explain', 'plan', 'logs', 'drain', 'resume', 'stop', 'poll', 'cleanup-forgejo-runners'];
+const names = [...asking, 'cleanup-all-containers', 'doctor', 'check-config', 'init', 'completion'];
 
 describe('usage', () => {
   test.each([
@@ -63,7 +64,7 @@ describe('usage', () => {
         .split('## runner-status')[1]
         ?.split('\n## ')[0] ?? '';
     for (const name of names) expect(text).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
-    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job', 'wait', 'follow'])
+    for (const flag of ['url', 'socket', 'token-file', 'json', 'no-color', 'labels', 'job', 'wait', 'follow', 'yes', 'config'])
       expect(text).toContain(`--${flag}`);
     for (const exit of [0, 1, 2, 3, 4, 130]) expect(text).toContain(`\n| ${exit} | `);
   });
