@@ -1,6 +1,6 @@
 // Promises dist/forgejo-runner-controller.js and dist/runner-status.js: each program whole in one file (what is seldom needed in chunks
 // beside it), runnable by Node 24 with no node_modules. ESBUILD names another esbuild than the installed one: nix/package.nix builds with this
-// very file, so there is one place that says how.
+// very file, so there is one place that says how. Manual pages and completions come with them.
 
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { builtinModules } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { writeManual } from './manual.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const esbuild = process.env['ESBUILD'] ?? at('node_modules/.bin/esbuild');
@@ -84,8 +85,10 @@ const made = await Promise.all([
 ]);
 chmodSync(at('dist/runner-status.js'), 0o755);
 
+const manual = writeManual(new URL('../dist/', import.meta.url)).map((path) => `dist/${path}`);
+
 // Only afterwards, so that a program that is started meanwhile finds one whole build or the other.
-const kept = new Set(made.flat().map((path) => at(path)));
+const kept = new Set([...made.flat(), ...manual].map((path) => at(path)));
 for (const entry of readdirSync(at('dist'), { recursive: true, withFileTypes: true })) {
   const path = `${entry.parentPath}/${entry.name}`;
   if (entry.isFile() && !kept.has(path)) rmSync(path);

@@ -27,7 +27,7 @@ export const options = {
   scope: { type: 'string', value: 'SCOPE', says: 'whose jobs: repository:OWNER/NAME, organization:NAME, user or instance' },
   labels: { type: 'string', value: 'A,B', says: 'labels to serve' },
   'token-file': { type: 'string', value: 'PATH', path: true, says: 'file with the token of the forge; it need not be there yet' },
-  runner: { type: 'string', value: 'PATH', path: true, says: 'forgejo-runner to use' },
+  runner: { type: 'string', value: 'PATH', path: true, says: 'the forgejo-runner to use' },
   output: {
     type: 'string',
     value: 'FILE',

@@ -4,7 +4,7 @@ import { ControllerError } from '../errors.ts';
 import { print, type Command, type Flags } from './command.ts';
 import { globalFlags } from './usage.ts';
 
-const shells = ['bash', 'zsh', 'fish'] as const;
+export const shells = ['bash', 'zsh', 'fish'] as const;
 
 /** `all`: the table, which this command stands in. */
 export function completionCommand(all: () => readonly Command[]): Command {
@@ -15,10 +15,14 @@ export function completionCommand(all: () => readonly Command[]): Command {
     alone(local, { argument }) {
       const shell = shells.find((one) => one === argument);
       if (shell === undefined) throw new ControllerError('CONFIG_INVALID', `SHELL is one of ${shells.join(', ')}`);
-      print(local, scripts[shell](all()));
+      print(local, completionOf(shell, all()));
       return Promise.resolve(0);
     },
   };
+}
+
+export function completionOf(shell: (typeof shells)[number], commands: readonly Command[]): readonly string[] {
+  return scripts[shell](commands);
 }
 
 const scripts: Readonly<Record<(typeof shells)[number], (commands: readonly Command[]) => readonly string[]>> = { bash, zsh, fish };

@@ -57,7 +57,7 @@ export function wordsOf(name: CommandName, given: Given): readonly string[] {
 export async function runProgram(path: string, words: readonly string[], env: NodeJS.ProcessEnv, ending: AbortSignal): Promise<number> {
   if (!existsSync(path))
     throw new ControllerError('API_UNREACHABLE', `the service's own program is not there: ${path} belongs beside this one`);
-  const { spawn } = await import('node:child_process');
+  const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn(process.execPath, [path, ...words], { env, stdio: 'inherit' });
   const passOn = (): void => {
     if (ending.reason === 'SIGTERM') child.kill('SIGTERM');
