@@ -7,6 +7,7 @@ import { createRunnerLogs, type RunnerLogs } from './http/app.ts';
 import { openApi } from './daemon-api.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
+import { openTraces } from './daemon-traces.ts';
 import type { Events } from './events.ts';
 import type { RootLog } from './log.ts';
 import type { Reconciler } from './reconciler/reconciler.ts';
@@ -33,6 +34,7 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
   events.follow((fact) => metrics.take(fact));
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
   for (const warning of config.warnings) log.warn('warning', {}, warning);
+  const closeTraces = await openTraces(config, voice);
   const parts = await openParts(config, { ...voice, onAnswer: (...answer) => metrics.forgeAnswered(...answer) });
   let result: string;
   let unclaim: (() => void) | undefined;
@@ -43,6 +45,7 @@ export async function runDaemon(config: Config, voice: Voice, orders: Orders, re
   } finally {
     unclaim?.();
     await parts.close();
+    await closeTraces();
   }
   if (result === 'through') log.info('detach', {}, 'drained: nothing of ours is left; the next start serves again');
   else log.info('detach', {}, 'stopped; running jobs go on and are picked up at the next start');

@@ -35,6 +35,7 @@ export type Event =
   | 'quarantine'
   | 'clock'
   | 'archive'
+  | 'telemetry'
   | 'warning'
   | 'http';
 

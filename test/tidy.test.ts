@@ -48,6 +48,7 @@ const groups: readonly (readonly [pattern: RegExp, group: string, height: number
   [/^src\/(?:forge\/forge|driver\/driver|store\/store|archive\/archive)\.ts$/, 'ports', 2],
   [/^src\/config\//, 'config', 2],
   [/^src\/metrics\//, 'metrics', 3],
+  [/^src\/traces\//, 'traces', 3],
   [/^src\/forge\//, 'forge', 3],
   [/^src\/driver\//, 'driver', 3],
   [/^src\/store\//, 'store', 3],
@@ -90,6 +91,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   archive: /\/(?:archive|file-archive)\.ts$/,
   reconciler: /\/reconciler\.ts$/,
   metrics: /\/metrics\.ts$/,
+  traces: /\/traces\.ts$/,
   http: /\/(?:http|app|wire(?:-v1)?)\.ts$/,
   cli: /\/cli\.ts$/,
 };
@@ -112,6 +114,10 @@ const libraries: Readonly<Record<string, RegExp>> = {
   pino: /^src\/log\.ts$/,
   'node-cron': /^src\/daemon/,
   'prom-client': /^src\/metrics\//,
+  '@opentelemetry/api': /^src\/traces\//,
+  '@opentelemetry/exporter-trace-otlp-http': /^src\/traces\/exporter\.ts$/,
+  '@opentelemetry/resources': /^src\/traces\/exporter\.ts$/,
+  '@opentelemetry/sdk-trace': /^src\/traces\/exporter\.ts$/,
   zod: /^src\/store\/|wire[^/]*\.ts$/,
 };
 

@@ -14,6 +14,7 @@ import { readProfiles } from './profiles.ts';
 import { codeOf, createFindings, mostMistakes, openSection, type Findings, type Mistake, type Section } from './reader.ts';
 import { renderConfig } from './render.ts';
 import type { Config } from './settings.ts';
+import { readTelemetry } from './telemetry.ts';
 import { overlay, parseYaml, valueOf, type Environment, type Tree } from './source.ts';
 import type { Host, TokenContext } from './token-file.ts';
 import { ControllerError } from '../errors.ts';
@@ -57,6 +58,7 @@ const keys = [
   'network',
   'maintenance',
   'metrics',
+  'telemetry',
   'strict',
 ] as const;
 const defaultStateDir = '/var/lib/forgejo-runner-controller';
@@ -73,8 +75,8 @@ export async function loadConfig({ file, env, host = thisHost, guarded = [], pen
   const root = openSection(overlay(tree, env, findings), '', keys, findings);
   if (root === undefined) throw invalid(findings.mistakes);
   const config = await readRoot(root, { env, host, findings, pending }, guarded);
-  const strict = root.get('strict', flag) === true;
-  if (strict && !pending) for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
+  if (root.get('strict', flag) === true)
+    for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
   if (findings.mistakes.length > 0) throw invalid(findings.mistakes);
   return freeze({ ...config, warnings: [...findings.warnings] });
 }
@@ -119,7 +121,8 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
   const http = await readHttp(root, id, context);
-  checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http }), ...guarded], findings);
+  const telemetry = await readTelemetry(root, context);
+  checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http, ...telemetry }), ...guarded], findings);
   if (controllerIdIsDefault)
     findings.warn(
       'controllerId',
@@ -141,6 +144,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
     network,
     maintenance: root.get('maintenance', cron) ?? '*/10 * * * *',
     metrics: { perRepository: root.section('metrics', ['perRepository'])?.get('perRepository', flag) ?? false },
+    ...telemetry,
     logLevel: root.get('logLevel', oneOf(['debug', 'info', 'warn', 'error'])) ?? 'info',
   };
 }

@@ -76,9 +76,14 @@ function objectionTo(path: string, own: readonly string[]): string | undefined {
 }
 
 /** What of this service no job may see: its state, its tokens, and the socket by which it is told what to do. */
-export function guardedPathsOf({ stateDir, forges, http }: Pick<Config, 'stateDir' | 'forges' | 'http'>): readonly string[] {
-  const { tokenFile, socket } = http;
-  return [stateDir, ...forges.map((forge) => forge.tokenFile), ...[tokenFile, socket].filter((path) => path !== undefined)];
+export function guardedPathsOf({
+  stateDir,
+  forges,
+  http,
+  telemetry,
+}: Pick<Config, 'stateDir' | 'forges' | 'http' | 'telemetry'>): readonly string[] {
+  const single = [http.tokenFile, http.socket, telemetry?.headersFile].filter((path) => path !== undefined);
+  return [stateDir, ...forges.map((forge) => forge.tokenFile), ...single];
 }
 
 /** Refuses binds and template directories that would show a job what is guarded; `own` are this service's own secrets (I7). */

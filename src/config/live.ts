@@ -18,6 +18,7 @@ const fixed = [
   ['stateDir', 'the records of what runs are there'],
   ['network', 'machines that run hold addresses of it'],
   ['http', 'the API listens already'],
+  ['telemetry', 'its spans are on their way already'],
 ] as const;
 const live = [
   'maxConcurrent',
@@ -47,8 +48,10 @@ export function liveOf(current: Config, next: Config): Live {
     return before;
   });
   if (!isDeepStrictEqual(current.forges, forges)) taken.push('forges');
-  const { controllerId, controllerIdIsDefault, stateDir, network, http } = current;
-  return { config: { ...next, controllerId, controllerIdIsDefault, stateDir, network, http, forges }, taken, waiting };
+  const { controllerId, controllerIdIsDefault, stateDir, network, http, telemetry } = current;
+  const { telemetry: _, ...rest } = next;
+  const kept = { controllerId, controllerIdIsDefault, stateDir, network, http, ...(telemetry === undefined ? {} : { telemetry }) };
+  return { config: { ...rest, ...kept, forges }, taken, waiting };
 }
 
 /** The same jobs and registrations are seen through both entries. */

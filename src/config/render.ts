@@ -24,6 +24,7 @@ export function renderConfig(config: Config): string {
         archive: archiveOf(config.archive),
         maintenance: config.maintenance,
         metrics: { ...config.metrics },
+        ...(config.telemetry === undefined ? {} : { telemetry: { ...config.telemetry } }),
         logLevel: config.logLevel,
         http: { ...config.http, socket: config.http.socket ?? 'none' },
         forges: config.forges.map(forgeOf),

@@ -58,6 +58,13 @@ export type Config = {
   readonly maintenance: string;
   /** Whether /metrics counts for each repository what its jobs used: who may ask then learns which repositories are busy. */
   readonly metrics: { readonly perRepository: boolean };
+  /** Where spans of jobs are sent, see docs/OPERATIONS.md; absent = nowhere, and nothing of it is loaded. */
+  readonly telemetry?: {
+    /** What `/v1/traces` is added to. */
+    readonly endpoint: string;
+    /** Headers of each request, such as Authorization, a line each; read again at each use. */
+    readonly headersFile?: string;
+  };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Things a careful operator should know, e.g. a token file that others may read. */
   readonly warnings: readonly string[];

@@ -17,11 +17,23 @@ export type Host = {
 /** `pending`: a token that is not there yet is never a mistake. */
 export type TokenContext = { readonly env: Environment; readonly host: Host; readonly findings: Findings; readonly pending?: boolean };
 
-/** The path of a file that holds a token, or undefined and what is wrong with it. */
-export async function readTokenFile(section: Section, allowPending: boolean, context: TokenContext): Promise<string | undefined> {
+/** The path of a file that holds a token, or undefined and what is wrong with it. `key` is what it is called in the section. */
+export async function readTokenFile(
+  section: Section,
+  allowPending: boolean,
+  context: TokenContext,
+  key = 'tokenFile',
+): Promise<string | undefined> {
+  const path = readSecretPath(section, key, context);
+  if (path !== undefined) await checkToken(path, section.pathOf(key), allowPending || context.pending === true, context);
+  return path;
+}
+
+/** The path of a file that holds something secret; what is in it is not looked at. */
+export function readSecretPath(section: Section, key: string, context: TokenContext): string | undefined {
   const { findings } = context;
-  const path = section.pathOf('tokenFile');
-  const written = section.raw('tokenFile');
+  const path = section.pathOf(key);
+  const written = section.raw(key);
   const remedy = 'put the token into a file of mode 0600 and write its path';
   if (typeof written === 'string' && !written.includes('/') && (looksSecret(written) || written.length >= 32))
     return findings.add(path, 'looks like a token itself (not shown)', remedy);
@@ -33,7 +45,6 @@ export async function readTokenFile(section: Section, allowPending: boolean, con
       written === undefined ? 'is missing' : `is ${describe(written, typeof written !== 'string' || !written.includes('/'))}`,
       'write the absolute path of the file that holds the token',
     );
-  await checkToken(expanded, path, allowPending || context.pending === true, context);
   return expanded;
 }
 

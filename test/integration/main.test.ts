@@ -52,22 +52,6 @@ test('--config names the file, and check-config prints what it makes of it', asy
   expect((await end(['check-config', `-c${path}`])).stdout).toBe(stdout);
 });
 
-test('check-config --pending tells every mistake but those of tokens that are not there yet, also when the file is strict', async () => {
-  const path = await configured('strict: true');
-  await rm(join(folder, 'token'));
-  const { code, stdout, stderr } = await end(['check-config', '--pending', '--config', path]);
-  expect([code, stderr]).toEqual([0, expect.stringContaining('polling starts when the file holds a token')]);
-  expect(stdout).toContain('controllerId: argv');
-  expect((await end(['check-config', '--config', path])).code).toBe(2);
-  const broken = await configured('maxConcurent: 3');
-  await rm(join(folder, 'token'));
-  expect(await end(['check-config', '--pending', '--config', broken])).toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining('has one mistake') as unknown,
-  });
-  expect((await end(['run', '--pending'])).code).toBe(2);
-});
-
 test('what is missing from the environment is named on stderr, with exit code 2', async () => {
   const { code, stdout, stderr } = await end(['run'], { FORGEJO_URL: 'https://forge.example.org' });
   expect([code, stdout]).toEqual([2, '']);
@@ -157,4 +141,19 @@ test('a second copy on the same state directory is refused with exit code 4', as
   } finally {
     await store.close();
   }
+});
+
+test('without an endpoint for traces nothing of OpenTelemetry is loaded; with one it is', async () => {
+  const hook = `import { registerHooks } from 'node:module';
+    import { writeSync } from 'node:fs';
+    registerHooks({ load(url, context, next) { if (/opentelemetry.(?:sdk|exporter|otlp)|src.traces/.test(url)) writeSync(2, 'loaded ' + url + '\\n'); return next(url, context); } });`;
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` };
+  const loaded = async (over: Readonly<Record<string, string>>): Promise<boolean> => {
+    const { code, stderr } = await end(['run', '--config', await configured('http: {port: 0, socket: none}')], { ...env, ...over });
+    expect([code, stderr]).toEqual([3, expect.stringContaining('DRIVER_UNAVAILABLE')]);
+    return stderr.includes('loaded ');
+  };
+  expect(await loaded({})).toBe(false);
+  expect(await loaded({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_SDK_DISABLED: 'true' })).toBe(false);
+  expect(await loaded({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })).toBe(true);
 });

@@ -9,6 +9,7 @@ import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
 import { stepTargets } from './steps.ts';
+import { tracesTargets } from './traces.ts';
 
 export const targets: readonly Target[] = [
   ...coreTargets,
@@ -19,4 +20,5 @@ export const targets: readonly Target[] = [
   ...metricsTargets,
   ...cliTargets,
   ...archiveTargets,
+  ...tracesTargets,
 ];

@@ -77,7 +77,7 @@ export type Rig = {
 export function createRig(
   over: Partial<Omit<Policy, 'mode'>> = {},
   driverOptions: Partial<FakeDriverOptions> = {},
-  others: Pick<ReconcilerOptions, 'archive'> = {},
+  others: Partial<Pick<ReconcilerOptions, 'archive' | 'log'>> = {},
 ): Rig {
   const clock = createTestClock();
   const forge = createFakeForge();
@@ -86,7 +86,6 @@ export function createRig(
   const log = createMemoryLog();
   const start = (line?: Parameters<Rig['restart']>[0], mode: Mode = 'serving'): Reconciler =>
     createReconciler({
-      ...others,
       forges: [{ forge, url: 'http://forge.test', pollIntervalMs: 1_000 }],
       mode,
       driver,
@@ -98,6 +97,7 @@ export function createRig(
       log,
       random: () => 0.5,
       version: '0.0.0',
+      ...others,
     });
   const rig: Rig = {
     clock,

@@ -10,7 +10,7 @@ const forge = (extra: string): string => `forges: [{url: "https://forge.example.
 describe('what loads', () => {
   test('config.example.yaml loads, and only the values marked as examples differ from the defaults', async () => {
     const yaml = await readFile(new URL('../../config.example.yaml', import.meta.url), 'utf8');
-    const files = { '/run/c/forge-token': goodToken, '/run/c/mirror-token': goodToken };
+    const files = { '/run/c/forge-token': goodToken, '/run/c/mirror-token': goodToken, '/run/c/otlp-headers': 'authorization: x' };
     const config = await load({ yaml, env: { CREDENTIALS_DIRECTORY: '/run/c' }, files });
     expect(config.warnings).toEqual([]);
     const plain = await load({ env: basicEnv });
@@ -21,6 +21,7 @@ describe('what loads', () => {
       forges: _forges,
       http,
       profiles,
+      telemetry: _telemetry,
       ...rest
     } = config;
     const { tokenFile: _tokenFile, ...open } = http;
