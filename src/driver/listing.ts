@@ -6,25 +6,23 @@ import type { Machine, MachineExit, MachineId } from '../core/model.ts';
 import { run } from './exec.ts';
 import { readMarker } from './marker.ts';
 import type { DriverNetwork } from './network.ts';
-import { parseExitRecord, pathsOf, unitOf } from './nspawn-unit.ts';
+import { parseExitRecord, pathsOf } from './nspawn-unit.ts';
 import { exists, findTraces, slotOfInterface } from './traces.ts';
+import type { Site, Way } from './way.ts';
 
-export type ListingInput = {
-  readonly controllerId: string;
-  readonly stateDir: string;
+export type ListingInput = Site & {
   readonly network: DriverNetwork;
   /** True while this process is making the machine: it has a marker and no unit yet. */
   readonly beingStarted: (id: MachineId) => boolean;
 };
 
 export async function listMachines(input: ListingInput): Promise<readonly Machine[]> {
-  const { controllerId, stateDir } = input;
-  const traces = await findTraces(controllerId, stateDir);
+  const traces = await findTraces(input);
   const ids = [...new Set(Object.values(traces).flatMap((set) => [...set]))].toSorted((a, b) => a.localeCompare(b));
   if (ids.length === 0) return [];
   const early = new Set(ids.filter((id) => input.beingStarted(id)));
   const states = await unitStates(
-    controllerId,
+    input.way,
     ids.filter((id) => traces.units.has(id)),
   );
   // Exit records are read after the units: a unit that was seen gone had written its record before.
@@ -53,9 +51,9 @@ export async function readExit(path: string): Promise<MachineExit | undefined> {
 }
 
 /** ActiveState by machine. A unit that went away meanwhile answers "inactive". */
-async function unitStates(controllerId: string, ids: readonly MachineId[]): Promise<ReadonlyMap<MachineId, string>> {
+async function unitStates(way: Way, ids: readonly MachineId[]): Promise<ReadonlyMap<MachineId, string>> {
   if (ids.length === 0) return new Map();
-  const byUnit = new Map(ids.map((id) => [unitOf(controllerId, id), id]));
+  const byUnit = new Map(ids.map((id) => [way.unitOf(id), id]));
   const text = await run('systemctl', ['show', '--property=Id,ActiveState', '--', ...byUnit.keys()], { timeoutMs: 10_000 });
   const states = new Map<MachineId, string>();
   for (const block of text.split('\n\n')) {

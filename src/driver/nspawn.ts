@@ -19,17 +19,19 @@ import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
 import { listMachines } from './listing.ts';
-import { launchUnit, prepareHost } from './making.ts';
+import { prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
 import { resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
-import { pathsOf, startArgumentsOf, unitOf } from './nspawn-unit.ts';
+import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
 import { fillRoot, fillShared, inspectTemplate, resolversOf } from './root.ts';
 import type { RootImage } from './root.ts';
-import { exists, findTraces, isTakenByOthers, leftoversOf, unitIsThere } from './traces.ts';
+import { exists, findTraces, isTakenByOthers, leftoversOf } from './traces.ts';
+import { transientUnits } from './transient-units.ts';
 import { mountVolume } from './volume.ts';
+import type { Site, Way } from './way.ts';
 
 export { examineHost } from './examination.ts';
 export { reachFromMachine, type Reached } from './reach.ts';
@@ -69,8 +71,10 @@ export type NspawnDriver = Driver & {
   configure(settings: NspawnSettings): Promise<void>;
 };
 
-export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
+/** Another `way` has other units run the machines; all else is the same. */
+export function createNspawnDriver(input: NspawnDriverInput, way: Way = transientUnits(input.controllerId)): NspawnDriver {
   const { controllerId, stateDir, network, log, clock } = input;
+  const site: Site = { controllerId, stateDir, way };
   const firewall = createFirewall({ controllerId, clock, log });
   let profiles = input.profiles;
   // A forge that left the configuration still hears from the machines it has: its address stays open until the next start.
@@ -126,7 +130,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
   }
 
   async function list(): Promise<readonly Machine[]> {
-    const machines = await listMachines({ controllerId, stateDir, network, beingStarted: (id) => starting.has(id) });
+    const machines = await listMachines({ ...site, network, beingStarted: (id) => starting.has(id) });
     if (machines.some(({ state }) => state !== 'exited')) firewall.watch();
     return machines;
   }
@@ -153,12 +157,12 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     // Begun here, waited for below: it costs a start nothing that way.
     firewall.watch();
     if (await exists(paths.exit)) return;
-    if ((await exists(paths.started)) && (await unitIsThere(controllerId, spec.id))) return;
+    if ((await exists(paths.started)) && (await way.unitIsThere(spec.id))) return;
     if ((await exists(paths.shared)) && !(await exists(paths.fifo))) return; // had its job, and is gone: list() says so
     // nspawn would only notice after it has cleared away what it keeps of that one.
-    if (await isTakenByOthers(controllerId, spec.id))
+    if (await isTakenByOthers(site, spec.id))
       throw new ControllerError('DRIVER_FAILED', `Another machine of this host is named ${spec.id}. It is left alone; end or rename it.`);
-    await removeMachine({ controllerId, stateDir, clock, id: spec.id }); // of a start that was cut short
+    await removeMachine({ ...site, clock, id: spec.id }); // of a start that was cut short
     const image = host.images.get(templateKey(spec.profile)) ?? (await inspectTemplate(spec.profile.template));
     await writeMarker(paths, {
       version: 1,
@@ -174,7 +178,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     const shared = fillShared(paths, spec, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
     await Promise.all([shared, makeRoot(spec, image, host.resolvers), firewall.look()]);
-    await launchUnit(link, startArgumentsOf({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase }));
+    await way.launch(link, { controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
   }
@@ -187,21 +191,20 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
 
   async function stop(id: MachineId, graceMs: number): Promise<void> {
     requireId(id);
-    if (!(await unitIsThere(controllerId, id))) return;
-    const args =
-      graceMs > 0 ? ['stop', '--no-block', '--', unitOf(controllerId, id)] : ['kill', '--signal=KILL', '--', unitOf(controllerId, id)];
+    if (!(await way.unitIsThere(id))) return;
+    const args = graceMs > 0 ? ['stop', '--no-block', '--', way.unitOf(id)] : ['kill', '--signal=KILL', '--', way.unitOf(id)];
     try {
       await perform('systemctl', args, { timeoutMs: 10_000 });
     } catch (error) {
-      if (isControllerError(error) && !(await unitIsThere(controllerId, id))) return;
+      if (isControllerError(error) && !(await way.unitIsThere(id))) return;
       throw error;
     }
   }
 
   async function artefacts(): Promise<readonly Leftover[]> {
-    const traces = await findTraces(controllerId, stateDir);
+    const traces = await findTraces(site);
     const ids = [...new Set(Object.values(traces).flatMap((set) => [...set]))];
-    return (await Promise.all(ids.map(async (id) => leftoversOf(controllerId, stateDir, id)))).flat();
+    return (await Promise.all(ids.map(async (id) => leftoversOf(site, id)))).flat();
   }
 
   async function assign(id: MachineId, assignment: Assignment, signal: AbortSignal): Promise<void> {
@@ -224,7 +227,7 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
 
   async function remove(id: MachineId): Promise<void> {
     requireId(id);
-    return removeMachine({ controllerId, stateDir, clock, id });
+    return removeMachine({ ...site, clock, id });
   }
 
   return {
@@ -237,16 +240,16 @@ export function createNspawnDriver(input: NspawnDriverInput): NspawnDriver {
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),
     remove: (id) => onHost(`remove ${id}`, () => remove(id)),
-    output: async (id) => consoleOf(controllerId, id),
+    output: async (id) => consoleOf(way, id),
     consoles: async (wanted, maxBytes) =>
       consolesOf(
-        controllerId,
+        way,
         wanted.map(({ id, after }) => ({ id, ...(after === undefined ? {} : { afterMs: clock.wallOf(after) }) })),
         maxBytes,
       ),
     follow: (id, signal) => {
       requireId(id);
-      return followConsole(controllerId, id, signal);
+      return followConsole(way, id, signal);
     },
     artefacts: () => onHost('artefacts', artefacts),
     watch: (wake) => {

@@ -9,23 +9,24 @@ import { clearFolder, unmountBelow } from './clearing.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
 import { readExit } from './listing.ts';
-import { interfaceOf, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
+import { interfaceOf, namespaceOf, pathsOf } from './nspawn-unit.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { exists, hasOurAlias, isTakenByOthers, leftoversOf, machineIsThere, namespaceIsThere, unitIsThere } from './traces.ts';
+import { exists, hasOurAlias, isTakenByOthers, leftoversOf, machineIsThere, namespaceIsThere } from './traces.ts';
+import type { Site } from './way.ts';
 
 const nspawnRun = '/run/systemd/nspawn';
 
-export type RemovalInput = { readonly controllerId: string; readonly stateDir: string; readonly clock: Clock; readonly id: MachineId };
+export type RemovalInput = Site & { readonly clock: Clock; readonly id: MachineId };
 
 /** Ends and removes a machine. Absent = success. Rejects with DRIVER_FAILED and `details.leftovers`. */
 export async function removeMachine(input: RemovalInput): Promise<void> {
-  const { controllerId, stateDir, id } = input;
+  const { stateDir, way, id } = input;
   const paths = pathsOf(stateDir, id);
-  if ((await leftoversOf(controllerId, stateDir, id)).length === 0) return;
+  if ((await leftoversOf(input, id)).length === 0) return;
   await endUnit(input);
-  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input)]);
+  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input), way.letGo(id)]);
   await rm(paths.exit, { force: true });
-  const left = (await leftoversOf(controllerId, stateDir, id)).filter((leftover) => leftover.name !== paths.folder);
+  const left = (await leftoversOf(input, id)).filter((leftover) => leftover.name !== paths.folder);
   if (left.length > 0) throw stayed(id, left);
   await removeMarker(paths);
   if (await exists(paths.folder)) throw stayed(id, [{ kind: 'directory', name: paths.folder }]);
@@ -49,9 +50,9 @@ async function until(clock: Clock, limitMs: number, done: () => Promise<boolean>
 }
 
 /** Kills the unit's whole control group and waits until systemd has forgotten the unit. */
-async function endUnit({ controllerId, stateDir, clock, id }: RemovalInput): Promise<void> {
-  const unit = unitOf(controllerId, id);
-  const gone = async (): Promise<boolean> => !(await unitIsThere(controllerId, id));
+async function endUnit({ stateDir, way, clock, id }: RemovalInput): Promise<void> {
+  const unit = way.unitOf(id);
+  const gone = async (): Promise<boolean> => !(await way.unitIsThere(id));
   if (await gone()) return;
   // It ended by itself and systemd is about to drop it: no need to kill.
   if ((await readExit(pathsOf(stateDir, id).exit)) !== undefined && (await until(clock, 400, gone))) return;
@@ -77,20 +78,20 @@ async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<vo
 }
 
 /** machined drops its entry a moment after the unit went; a new machine of that name would be refused until then. */
-async function leaveMachined({ controllerId, clock, id }: RemovalInput): Promise<void> {
-  const gone = async (): Promise<boolean> => !(await machineIsThere(controllerId, id));
+async function leaveMachined({ clock, id, ...site }: RemovalInput): Promise<void> {
+  const gone = async (): Promise<boolean> => !(await machineIsThere(site, id));
   if (await until(clock, 1_000, gone)) return;
   await tryPerform('machinectl', ['terminate', '--', id], { timeoutMs: 5_000 });
   await until(clock, 1_000, gone);
 }
 
 /** Everything in the folder but the marker, and what nspawn keeps elsewhere. */
-async function removeFiles({ controllerId, id }: RemovalInput, paths: MachinePaths): Promise<void> {
+async function removeFiles({ id, ...site }: RemovalInput, paths: MachinePaths): Promise<void> {
   const locks = await lockOf(paths);
   await Promise.all([
     clearFolder(paths),
     ...locks.map(async (path) => rm(path, { force: true })),
-    ...((await isTakenByOthers(controllerId, id)) ? [] : [leaveNspawn(id)]),
+    ...((await isTakenByOthers(site, id)) ? [] : [leaveNspawn(id)]),
   ]);
 }
 

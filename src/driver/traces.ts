@@ -10,9 +10,9 @@ import type { MachineId } from '../core/model.ts';
 import type { Leftover } from './driver.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
-import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf, unitOf } from './nspawn-unit.ts';
+import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf } from './nspawn-unit.ts';
+import type { Site } from './way.ts';
 
-const transientUnits = '/run/systemd/transient';
 const namespaces = '/run/netns';
 const interfaces = '/sys/class/net';
 const machined = '/run/systemd/machines';
@@ -24,16 +24,12 @@ export type Traces = {
   readonly namespaces: ReadonlySet<MachineId>;
   readonly interfaces: ReadonlySet<MachineId>;
   readonly exits: ReadonlySet<MachineId>;
+  /** Of what only their way of running makes. */
+  readonly others: ReadonlySet<MachineId>;
 };
 
-export async function findTraces(controllerId: string, stateDir: string): Promise<Traces> {
-  const [units, folders, spaces, links, exits] = await Promise.all([
-    namesIn(transientUnits),
-    namesIn(`${stateDir}/machines`),
-    namesIn(namespaces),
-    namesIn(interfaces),
-    namesIn(`${stateDir}/exits`),
-  ]);
+export async function findTraces({ controllerId, stateDir, way }: Site): Promise<Traces> {
+  const links = namesIn(interfaces);
   const ours = await Promise.all(
     links
       .map((name) => machineOfInterface(name))
@@ -41,11 +37,12 @@ export async function findTraces(controllerId: string, stateDir: string): Promis
       .map(async (id) => ((await hasOurAlias(controllerId, id)) ? id : undefined)),
   );
   return {
-    units: idsOf(units.map((name) => machineOfName(controllerId, name, '.service'))),
-    folders: idsOf(folders.map((name) => (isMachineId(name) ? name : undefined))),
-    namespaces: idsOf(spaces.map((name) => machineOfName(controllerId, name, ''))),
+    units: new Set(way.units()),
+    folders: idsOf(namesIn(`${stateDir}/machines`).map((name) => (isMachineId(name) ? name : undefined))),
+    namespaces: idsOf(namesIn(namespaces).map((name) => machineOfName(controllerId, name, ''))),
     interfaces: idsOf(ours),
-    exits: idsOf(exits.map((name) => (isMachineId(name) ? name : undefined))),
+    exits: idsOf(namesIn(`${stateDir}/exits`).map((name) => (isMachineId(name) ? name : undefined))),
+    others: new Set(way.traces()),
   };
 }
 
@@ -54,7 +51,7 @@ function idsOf(ids: readonly (MachineId | undefined)[]): ReadonlySet<MachineId> 
 }
 
 /** Entries of a folder; a folder that is not there has none. */
-async function namesIn(path: string): Promise<readonly string[]> {
+export function namesIn(path: string): readonly string[] {
   try {
     return readdirSync(path);
   } catch (error) {
@@ -74,24 +71,19 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** True while systemd holds a transient unit of this machine, in whatever state. */
-export async function unitIsThere(controllerId: string, id: MachineId): Promise<boolean> {
-  return exists(`${transientUnits}/${unitOf(controllerId, id)}`);
-}
-
 export async function namespaceIsThere(controllerId: string, id: MachineId): Promise<boolean> {
   return exists(`${namespaces}/${namespaceOf(controllerId, id)}`);
 }
 
 /** True while machined has an entry of this machine; a foreign machine may bear the same name. */
-export async function machineIsThere(controllerId: string, id: MachineId): Promise<boolean> {
-  return unitOfMachine(id) === unitOf(controllerId, id);
+export async function machineIsThere({ way }: Site, id: MachineId): Promise<boolean> {
+  return unitOfMachine(id) === way.unitOf(id);
 }
 
 /** True while a machine of somebody else bears this name, which is told apart by its unit. */
-export async function isTakenByOthers(controllerId: string, id: MachineId): Promise<boolean> {
+export async function isTakenByOthers({ way }: Site, id: MachineId): Promise<boolean> {
   const unit = unitOfMachine(id);
-  return unit !== undefined && unit !== unitOf(controllerId, id);
+  return unit !== undefined && unit !== way.unitOf(id);
 }
 
 /** The unit of whatever machine machined knows by that name; undefined when it knows none. */
@@ -143,24 +135,26 @@ export async function mountsBelow(folder: string): Promise<readonly string[]> {
 }
 
 /** Everything that is there of one machine now. */
-export async function leftoversOf(controllerId: string, stateDir: string, id: MachineId): Promise<readonly Leftover[]> {
+export async function leftoversOf(site: Site, id: MachineId): Promise<readonly Leftover[]> {
+  const { controllerId, stateDir, way } = site;
   const paths = pathsOf(stateDir, id);
   const [unit, namespace, link, folder, mounts, exit, machine] = await Promise.all([
-    unitIsThere(controllerId, id),
+    way.unitIsThere(id),
     namespaceIsThere(controllerId, id),
     hasOurAlias(controllerId, id),
     exists(paths.folder),
     mountsBelow(paths.folder),
     exists(paths.exit),
-    machineIsThere(controllerId, id),
+    machineIsThere(site, id),
   ]);
   return [
-    ...(unit ? [{ kind: 'unit', name: unitOf(controllerId, id) } as const] : []),
+    ...(unit ? [{ kind: 'unit', name: way.unitOf(id) } as const] : []),
     ...(namespace ? [{ kind: 'network-namespace', name: namespaceOf(controllerId, id) } as const] : []),
     ...(link ? [{ kind: 'interface', name: interfaceOf(id) } as const] : []),
     ...(folder ? [{ kind: 'directory', name: paths.folder } as const] : []),
     ...mounts.map((name) => ({ kind: 'mount', name }) as const),
     ...(exit ? [{ kind: 'exit-record', name: paths.exit } as const] : []),
     ...(machine ? [{ kind: 'machine', name: id } as const] : []),
+    ...way.leftoversOf(id),
   ];
 }

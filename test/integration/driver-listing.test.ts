@@ -8,10 +8,12 @@ import { listMachines } from '../../src/driver/listing.ts';
 import { writeMarker } from '../../src/driver/marker.ts';
 import { pathsOf } from '../../src/driver/nspawn-unit.ts';
 import { findTraces } from '../../src/driver/traces.ts';
+import { transientUnits } from '../../src/driver/transient-units.ts';
 
 const controllerId = 'listing-test';
 const id = 'j0000001abc';
 const network = { pool: { first: '192.0.2.0', last: '192.0.2.255' }, prefix: 30, nameservers: [], allow: [], openPorts: [] };
+const way = transientUnits(controllerId);
 let stateDir: string;
 
 beforeEach(async () => {
@@ -21,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(stateDir, { recursive: true, force: true }));
 
-const listed = (beingStarted: () => boolean = () => false) => listMachines({ controllerId, stateDir, network, beingStarted });
+const listed = (beingStarted: () => boolean = () => false) => listMachines({ controllerId, stateDir, way, network, beingStarted });
 const marked = (slot = 3) => writeMarker(pathsOf(stateDir, id), { version: 1, id, controllerId, slot, startedAt: 77, profile: 'default' });
 const lost = { result: 'lost', code: '', status: '' };
 
@@ -74,6 +76,6 @@ describe('what lies in the state directory', () => {
   test('I2 that cannot be read is an error and not an empty list', async () => {
     await rm(join(stateDir, 'machines'), { recursive: true });
     await writeFile(join(stateDir, 'machines'), '');
-    await expect(findTraces(controllerId, stateDir)).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(findTraces({ controllerId, stateDir, way })).rejects.toMatchObject({ code: 'ENOTDIR' });
   });
 });

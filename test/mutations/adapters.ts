@@ -183,13 +183,13 @@ export const adapterTargets: readonly Target[] = [
     mutations: [
       [
         'every folder is a machine',
-        'folders: idsOf(folders.map((name) => (isMachineId(name) ? name : undefined)))',
-        'folders: idsOf(folders)',
+        'folders: idsOf(namesIn(`${stateDir}/machines`).map((name) => (isMachineId(name) ? name : undefined)))',
+        'folders: idsOf(namesIn(`${stateDir}/machines`))',
       ],
       [
         'every exit record is of a machine of ours',
-        'exits: idsOf(exits.map((name) => (isMachineId(name) ? name : undefined)))',
-        'exits: idsOf(exits)',
+        'exits: idsOf(namesIn(`${stateDir}/exits`).map((name) => (isMachineId(name) ? name : undefined)))',
+        'exits: idsOf(namesIn(`${stateDir}/exits`))',
       ],
       ['an exit record that was left behind is not seen', 'namesIn(`${stateDir}/exits`)', 'namesIn(`${stateDir}/exit`)'],
       [

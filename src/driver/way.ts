@@ -1,0 +1,26 @@
+// Promises, as types, what tells one way of running machines on a host from another: whose unit runs them, how it is handed to systemd, and
+// what it alone leaves. Networks, credentials, exit records, lists and removal are the same for all ways.
+
+import type { MachineId } from '../core/model.ts';
+import type { Leftover } from './driver.ts';
+import type { LinkInput } from './network.ts';
+import type { UnitInput } from './nspawn-unit.ts';
+
+export type Way = {
+  readonly unitOf: (id: MachineId) => string;
+  /** True while systemd holds the unit: from its start on, until it has ended for good. */
+  readonly unitIsThere: (id: MachineId) => Promise<boolean>;
+  /** Machines of ours that systemd may hold a unit of. */
+  readonly units: () => readonly MachineId[];
+  /** Machines of ours of which something is there that only this way makes. */
+  readonly traces: () => readonly MachineId[];
+  /** What that is, of one machine. */
+  readonly leftoversOf: (id: MachineId) => readonly Leftover[];
+  /** Hands the machine to systemd and makes its end of the network; its root and what it shares with us are there. */
+  readonly launch: (link: LinkInput, unit: UnitInput) => Promise<void>;
+  /** Removes what leftoversOf names. The unit has ended. */
+  readonly letGo: (id: MachineId) => Promise<void>;
+};
+
+/** Whose machines, and where what is kept of them lies. */
+export type Site = { readonly controllerId: string; readonly stateDir: string; readonly way: Way };
