@@ -14,7 +14,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['test/*.test.ts', 'test/{unit,property,contract,integration,simulation}/**/*.test.ts'],
+          include: ['test/*.test.ts', 'test/{unit,property,contract,integration,simulation,nix}/**/*.test.ts'],
           testTimeout: 20_000,
         },
       },

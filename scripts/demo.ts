@@ -4,11 +4,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createDemoForge, type DemoForge } from '../test/demo/forge.ts';
 import { rememberHost } from '../test/demo/host.ts';
 import { openRelay, type Relay } from '../test/demo/relay.ts';
 import { createScreen, type Screen } from '../test/demo/screen.ts';
+import { tablesOf } from '../test/demo/tables.ts';
 import { createWatch, isOver, type Sight, type StartedRun, type Watch } from '../test/demo/watch.ts';
 import { blockedRow, cancelledRow, expectations, files, profiles, runs as plannedRuns, unservedRow } from '../test/demo/workflows.ts';
 import { startForgejo } from '../test/support/forgejo/forgejo.ts';
@@ -31,6 +33,8 @@ const { values } = parseArgs({
     runner: { type: 'string' },
     /** A Unix socket that leads to the Forgejo, when this host cannot reach it. */
     relay: { type: 'string' },
+    /** A Unix socket that is to lead to the page, when it cannot be reached from where the person is. */
+    'page-socket': { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -39,6 +43,7 @@ const { values } = parseArgs({
 const patienceMs = 120_000;
 const midwayMs = 5_500;
 const id = `frc-demo-${randomBytes(3).toString('hex')}`;
+const client = fileURLToPath(new URL('../dist/runner-status.js', import.meta.url));
 const unit = 'forgejo-runner-controller-demo.service';
 const screen = createScreen({
   isTTY: process.stdout.isTTY,
@@ -90,6 +95,14 @@ async function serviceOf(stack: AsyncDisposableStack, place: Place, forge: DemoF
   stack.defer(() => service.dispose());
   await service.start();
   return service;
+}
+
+/** Where a person can open the page: DEMO_PAGE says which address leads to the socket. */
+async function pageOf(stack: AsyncDisposableStack, service: Service): Promise<string> {
+  const socket = values['page-socket'];
+  if (socket === undefined) return `${service.url}/`;
+  stack.adopt(await openRelay({ path: socket }, new URL(service.url), true), (opened) => opened.close());
+  return process.env['DEMO_PAGE'] ?? `${service.url}/`;
 }
 
 /** Pushes and starts everything; the jobs of the runs by hand are listed at once, those of the push a moment after the commit. */
@@ -209,10 +222,20 @@ async function showRemains(service: Service): Promise<boolean> {
   return Object.values(left).every((count) => count === 0);
 }
 
-async function keepOn(service: Service, place: Place): Promise<void> {
+/** What the command line says at the end; true when it is content. */
+async function showTables(service: Service): Promise<boolean> {
+  const told = await tablesOf(client, service.url);
+  for (const { asked, text } of told) {
+    screen.heading(asked);
+    screen.say(text);
+  }
+  return told.every(({ well }) => well);
+}
+
+async function keepOn(service: Service, place: Place, page: string): Promise<void> {
   if (!values.keep) return;
   const host = process.env['DEMO_HOST'];
-  screen.say(`\nForgejo ${place.url}, service ${service.unit}, ${service.url}/status; Ctrl-C ends it.`);
+  screen.say(`\nIt goes on: page ${page}, Forgejo ${place.url}, service ${service.unit}, ${service.url}/status. Ctrl-C ends it.`);
   if (host !== undefined) screen.say(`A shell there: TEST_HOST=${host} ./scripts/test-host enter bash`);
   const forever = setInterval(() => undefined, 60_000);
   await new Promise((resolve) => ending.signal.addEventListener('abort', resolve, { once: true }));
@@ -231,6 +254,8 @@ async function run(out: Screen): Promise<boolean> {
   out.say(
     `service ${service.unit}, ${service.url}; profiles ${profiles.map(({ name, labels }) => `${name} [${labels.join(', ')}]`).join(', ')}`,
   );
+  const page = await pageOf(stack, service);
+  out.say(`page ${page} (slots, waiting jobs and logs as they are now)`);
   out.heading('jobs');
   const watch = createWatch({ forge, status: () => service.status(), event: (text) => out.event(text) });
   const started = await startRuns(forge);
@@ -239,9 +264,11 @@ async function run(out: Screen): Promise<boolean> {
   await showLogs(forge, last);
   const asExpected = showResults(last);
   const clean = await showRemains(service);
-  out.say(`${asExpected && clean ? 'all as it should be' : 'NOT as it should be'}, ${((Date.now() - begun) / 1000).toFixed(1)} s`);
-  await keepOn(service, place);
-  return asExpected && clean;
+  const content = await showTables(service);
+  const good = asExpected && clean && content;
+  out.say(`\n${good ? 'all as it should be' : 'NOT as it should be'}, ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+  await keepOn(service, place, page);
+  return good;
 }
 
 try {

@@ -35,6 +35,7 @@ export const options = {
     says: 'what is written, - for standard output; default /etc/forgejo-runner-controller/config.yaml',
   },
   json: { type: 'boolean', says: 'findings for programs' },
+  pending: { type: 'boolean', says: 'tokens need not be there yet' },
   help: { type: 'boolean', short: 'h', says: 'this text' },
   version: { type: 'boolean', short: 'V', says: 'the version' },
 } as const satisfies Readonly<Record<string, Option>>;
@@ -46,7 +47,7 @@ type Command = { readonly says: string; readonly takes: readonly OptionName[] };
 /** The first is the default. */
 export const commands = {
   run: { says: 'poll, run jobs in containers, serve the API (the default)', takes: ['config'] },
-  'check-config': { says: 'print the configuration as resolved, or every mistake in it', takes: ['config'] },
+  'check-config': { says: 'print the configuration as resolved, or every mistake in it', takes: ['config', 'pending'] },
   init: {
     says: 'write a commented configuration from the options, ask on a terminal for what is missing, and tell what token it needs and what else is to do; a file that is there stays as it is',
     takes: ['url', 'scope', 'labels', 'token-file', 'runner', 'output'],

@@ -36,7 +36,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const source = { env: process.env, ...(values.config === undefined ? {} : { file: values.config }) };
   if (command === 'doctor') return callDoctor(source, values.json === true);
-  if (command === 'check-config') return checkConfig(await loadConfig(source));
+  if (command === 'check-config') return checkConfig(await loadConfig({ ...source, pending: values.pending === true }));
   // From the first moment on: a signal that comes while the service starts must not end it.
   const orders = takeOrders();
   const config = await loadConfig(source);

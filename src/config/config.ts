@@ -75,8 +75,8 @@ export async function loadConfig({ file, env, host = thisHost, guarded = [], pen
   const root = openSection(overlay(tree, env, findings), '', keys, findings);
   if (root === undefined) throw invalid(findings.mistakes);
   const config = await readRoot(root, { env, host, findings, pending }, guarded);
-  if (root.get('strict', flag) === true)
-    for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
+  const strict = root.get('strict', flag) === true;
+  if (strict && !pending) for (const warning of findings.warnings) findings.add('strict', warning, 'remove its cause, or leave out strict');
   if (findings.mistakes.length > 0) throw invalid(findings.mistakes);
   return freeze({ ...config, warnings: [...findings.warnings] });
 }

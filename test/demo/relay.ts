@@ -1,5 +1,6 @@
 // Promises that a Forgejo can be reached from where it cannot: requests that arrive at an address or a Unix socket are sent on, bodies as
-// they come, to a URL or a Unix socket. The Host header becomes the target's, as its proxy may go by it.
+// they come, to a URL or a Unix socket. The Host header becomes the target's, as its proxy may go by it; `named` says by which name it was
+// asked, as a proxy does.
 
 import { createServer, request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -8,8 +9,13 @@ import type { AddressInfo } from 'node:net';
 export type RelayAddress = { readonly path: string } | { readonly host: string };
 export type Relay = { readonly port: number; close(): void };
 
-export async function openRelay(listen: RelayAddress, target: URL | { readonly socketPath: string }): Promise<Relay> {
-  const server = createServer((request, response) => sendOn(request, response, target));
+export type RelayTarget = URL | { readonly socketPath: string };
+
+export async function openRelay(listen: RelayAddress, target: RelayTarget, named = false): Promise<Relay> {
+  const server = createServer((request, response) => {
+    if (named && request.headers.host !== undefined) request.headers['x-forwarded-host'] = request.headers.host;
+    sendOn(request, response, target);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen('host' in listen ? { ...listen, port: 0 } : listen, resolve);
@@ -24,7 +30,7 @@ export async function openRelay(listen: RelayAddress, target: URL | { readonly s
   };
 }
 
-function sendOn(request: IncomingMessage, response: ServerResponse, target: URL | { readonly socketPath: string }): void {
+function sendOn(request: IncomingMessage, response: ServerResponse, target: RelayTarget): void {
   const { method, headers, url: path = '/' } = request;
   const options: RequestOptions =
     target instanceof URL

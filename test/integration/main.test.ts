@@ -52,6 +52,22 @@ test('--config names the file, and check-config prints what it makes of it', asy
   expect((await end(['check-config', `-c${path}`])).stdout).toBe(stdout);
 });
 
+test('check-config --pending tells every mistake but those of tokens that are not there yet, also when the file is strict', async () => {
+  const path = await configured('strict: true');
+  await rm(join(folder, 'token'));
+  const { code, stdout, stderr } = await end(['check-config', '--pending', '--config', path]);
+  expect([code, stderr]).toEqual([0, expect.stringContaining('polling starts when the file holds a token')]);
+  expect(stdout).toContain('controllerId: argv');
+  expect((await end(['check-config', '--config', path])).code).toBe(2);
+  const broken = await configured('maxConcurent: 3');
+  await rm(join(folder, 'token'));
+  expect(await end(['check-config', '--pending', '--config', broken])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('has one mistake') as unknown,
+  });
+  expect((await end(['run', '--pending'])).code).toBe(2);
+});
+
 test('what is missing from the environment is named on stderr, with exit code 2', async () => {
   const { code, stdout, stderr } = await end(['run'], { FORGEJO_URL: 'https://forge.example.org' });
   expect([code, stdout]).toEqual([2, '']);

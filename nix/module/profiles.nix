@@ -1,0 +1,170 @@
+# The options of profiles: which labels, what the machine is made of, which limits and clocks.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) literalExpression mkOption types;
+  kinds = import ./kinds.nix lib;
+  format = pkgs.formats.json { };
+  cfg = config.services.forgejo-runner-controller;
+
+  optional =
+    type: description:
+    mkOption {
+      type = types.nullOr type;
+      default = null;
+      inherit description;
+    };
+
+  bind =
+    { name, ... }:
+    {
+      options = {
+        hostPath = mkOption {
+          type = types.str;
+          default = name;
+          defaultText = literalExpression "the name: the same path in the machine and on the host";
+          description = "Path on the host. Its parts must be made for jobs: places of secrets are refused by the service.";
+        };
+        isReadOnly = mkOption {
+          type = types.bool;
+          default = true;
+          description = "Whether jobs may only read it.";
+        };
+      };
+    };
+
+  container.options = {
+    config = mkOption {
+      type = types.nullOr types.deferredModule;
+      default = null;
+      example = literalExpression ''
+        { pkgs, ... }: { services.postgresql.enable = true; }
+      '';
+      description = ''
+        A NixOS configuration: the machine boots it, with systemd, and the job runs in it as a unit. It is built with this host's own system,
+        never when a job starts. Costs about half a second for each job; without it, and without the two options below, jobs run directly on
+        the packages of a `nix-env`, which takes a twentieth of that.
+      '';
+    };
+    toplevel = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "A built NixOS system in place of `config`: its `config.system.build.toplevel`.";
+    };
+    directory = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "/var/lib/machines/debian-12";
+      description = "A root directory of any distribution, of which each machine sees a throw-away overlay.";
+    };
+    boot = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether the systemd of `directory` is started, and the job is a unit of it.";
+    };
+    extraPackages = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+      example = literalExpression "[ pkgs.gnumake pkgs.gcc ]";
+      description = ''
+        Packages for jobs beside those that every machine has: git, bash, coreutils, curl, jq, nodejs, tar, gzip, xz, CA certificates. Not with
+        `toplevel` or `directory`.
+      '';
+    };
+    bindMounts = mkOption {
+      type = types.attrsOf (types.submodule bind);
+      default = { };
+      example = {
+        "/var/cache/ccache" = {
+          isReadOnly = false;
+        };
+      };
+      description = "Paths of the host that jobs see, by their path in the machine.";
+    };
+    nix.access = mkOption {
+      type = types.enum [
+        "none"
+        "daemon"
+      ];
+      default = "none";
+      description = ''
+        How jobs may build with Nix. `daemon`: by the host's daemon, as an untrusted user: what they build lands in the host's store, and later
+        jobs find it there. docs/SECURITY.md has the risks.
+      '';
+    };
+  };
+
+  profile =
+    { name, ... }:
+    {
+      options = {
+        labels = mkOption {
+          type = types.listOf types.str;
+          default = [ name ];
+          defaultText = literalExpression "[ the name of the profile ]";
+          example = [
+            "nix"
+            "x64"
+          ];
+          description = "A job is served if all labels of its `runs-on` are in this list.";
+        };
+        priority = mkOption {
+          type = types.int;
+          default = 1000;
+          description = "Of several profiles that serve a job, that with the lowest number takes it; the name decides between equals.";
+        };
+        container = mkOption {
+          type = types.submodule container;
+          default = { };
+          description = "What its machines are made of.";
+        };
+        cpus = optional kinds.cpus "Processors for each machine. Default: no limit.";
+        memory = optional kinds.size "Memory for each machine, without swap. Default: 4GiB.";
+        tasks = optional kinds.tasks "Processes and threads for each machine. Default: 4096.";
+        disk = optional kinds.size "Disk for each machine. Default: no limit.";
+        timeouts = {
+          start = optional kinds.duration "Until the machine is up. Default: 60s.";
+          pick = optional kinds.duration "Until its job is taken. Default: 30s.";
+          job = optional kinds.duration "Until its job is done. Default: `settings.jobTimeout`.";
+          stop = optional kinds.duration "Between asking a machine to end and ending it by force. Default: 10s.";
+        };
+        max = optional types.ints.positive "How many machines of this profile at once. Default: no limit of its own.";
+        environment = mkOption {
+          type = types.attrsOf types.str;
+          default = { };
+          description = "Variables of every job. Never secrets: the forge has its own for jobs.";
+        };
+        settings = mkOption {
+          type = format.type;
+          default = { };
+          description = "Further keys of the profile in the service's configuration; they win over those that the module makes.";
+        };
+      };
+    };
+in
+{
+  options.services.forgejo-runner-controller.profiles = mkOption {
+    type = types.attrsOf (types.submodule profile);
+    default.default.labels = [
+      "self-hosted"
+      "ci"
+      "nix"
+      (if pkgs.stdenv.hostPlatform.isAarch64 then "arm64" else "x64")
+      "Linux"
+    ];
+    defaultText = literalExpression ''
+      { default.labels = [ "self-hosted" "ci" "nix" "x64" "Linux" ]; } (arm64 in place of x64 on such a host)
+    '';
+    example = literalExpression ''
+      {
+        small = { labels = [ "nix" ]; cpus = 2; memory = "4GiB"; };
+        services = { labels = [ "nixos" ]; container.config.services.postgresql.enable = true; max = 2; };
+      }
+    '';
+    description = "Which labels are served, and by what kind of machine, by a name for logs and `runner-status`.";
+  };
+}

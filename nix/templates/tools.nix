@@ -1,0 +1,33 @@
+# What every job may count on, in both templates: a shell and its tools, git, what actions are written in, archives, certificates, a compiler.
+pkgs: with pkgs; [
+  bash
+  coreutils
+  findutils
+  gnugrep
+  gnused
+  gawk
+  diffutils
+  gnupatch
+  file
+  which
+  less
+  procps
+  util-linux
+  iproute2
+  git
+  openssh
+  curl
+  cacert
+  jq
+  nodejs_24
+  gnutar
+  gzip
+  xz
+  zstd
+  bzip2
+  unzip
+  zip
+  gnumake
+  gcc
+  pkg-config
+]

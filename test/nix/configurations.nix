@@ -1,0 +1,198 @@
+# Configurations that people write, by name: each must evaluate, and what it renders must load in the service.
+{ lib, pkgs, ... }:
+let
+  with' = more: {
+    services.forgejo-runner-controller = {
+      enable = true;
+      tokenFile = lib.mkDefault "/run/agenix/forge-token";
+      forges.forge = {
+        url = "https://forge.example.org";
+        scope.organization = "builders";
+      };
+    }
+    // more;
+  };
+in
+{
+  off = { };
+
+  # On the host of Forgejo itself: three lines beside its own.
+  beside-forgejo = {
+    services.forgejo.enable = true;
+    services.forgejo.settings.server.ROOT_URL = "https://git.example.org/";
+    services.forgejo-runner-controller.enable = true;
+    services.forgejo-runner-controller.tokenFile = "/run/agenix/forge-token";
+    services.forgejo-runner-controller.forges.main.scope.instance = true;
+  };
+
+  beside-forgejo-on-a-port = {
+    networking.nftables.enable = true;
+    networking.firewall.filterForward = true;
+    services.forgejo.enable = true;
+    services.forgejo.settings.server = {
+      ROOT_URL = "http://10.0.0.5:3000/";
+      LOCAL_ROOT_URL = "http://127.0.0.1:3000/";
+    };
+    services.forgejo-runner-controller = {
+      enable = true;
+      tokenFile = "/var/lib/secrets/forge-token";
+      forges.main.scope.user = true;
+    };
+  };
+
+  away = with' { };
+
+  several-forges = {
+    services.forgejo-runner-controller = {
+      enable = true;
+      tokenFile = "/run/secrets/forge-token";
+      forges = {
+        main = {
+          url = "https://forge.example.org";
+          instanceUrl = "https://forge.internal.example.org:8443";
+          scope.organization = "builders";
+        };
+        mirror = {
+          url = "http://[2001:db8::1]:3000/git";
+          scope.repository = "builders/website";
+          tokenFile = "/run/secrets/mirror-token";
+          pollInterval = "30s";
+        };
+        mine = {
+          url = "https://codeberg.org";
+          scope.user = true;
+          tokenFile = "/run/secrets/codeberg-token";
+        };
+      };
+    };
+  };
+
+  # The service comes before its tokens: nothing is copied at the start.
+  roll-out = with' { allowPending = true; };
+
+  all-limits = with' {
+    profiles = {
+      big = {
+        labels = [
+          "nix"
+          "large"
+        ];
+        cpus = 7.5;
+        memory = "16GiB";
+        tasks = 8192;
+        disk = "50GB";
+        timeouts = {
+          start = 90;
+          pick = "20s";
+          job = "6h";
+          stop = "5s";
+        };
+        max = 2;
+        environment.CI_SITE = "north";
+        settings.runnerSha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+      };
+      small = {
+        priority = 10;
+        labels = [ "nix" ];
+        cpus = 1;
+        memory = "none";
+        tasks = "none";
+      };
+      stops-slowly = {
+        labels = [ "slow" ];
+        timeouts.stop = "2m";
+        timeouts.job = "1h30m";
+      };
+    };
+  };
+
+  templates = with' {
+    profiles = {
+      env = {
+        container.extraPackages = [ pkgs.coreutils ];
+        container.nix.access = "daemon";
+        container.bindMounts."/var/cache/ccache".isReadOnly = false;
+        container.bindMounts."/data".hostPath = "/srv/ci-data";
+      };
+      services.container.config.services.postgresql.enable = true;
+      built.container.toplevel = "${builtins.storeDir}/00000000000000000000000000000000-nixos-system-ci";
+      debian.container.directory = "/var/lib/machines/debian-12";
+      debian-systemd.container = {
+        directory = "/var/lib/machines/debian-12";
+        boot = true;
+      };
+    };
+  };
+
+  network = with' {
+    network = {
+      pool = "10.99.0.0/22";
+      prefix = 30;
+      nameservers = [ "9.9.9.9" ];
+      allow = [ "10.1.2.0/24" ];
+      openPorts = [
+        3142
+        5000
+      ];
+    };
+    settings.maxConcurrent = 200;
+  };
+
+  closed-firewall = with' { network.passHostFirewall = false; };
+
+  api = with' {
+    apiTokenFile = "/run/agenix/api-token";
+    openFirewall = true;
+    settings.http.host = "0.0.0.0";
+    settings.http.port = 9090;
+    settings.http.basePath = "/runners";
+  };
+
+  settings-win = with' {
+    settings = {
+      controllerId = "ci-1";
+      stateDir = "/srv/runner-state";
+      maxPerRepository = 3;
+      pollInterval = "2s";
+      jobTimeout = 3600;
+      logLevel = "debug";
+      strict = false;
+      archive.maxAge = "2d";
+      metrics.perRepository = true;
+      network.prefix = 25;
+      profiles = [
+        {
+          labels = "written,by,hand";
+          template.kind = "host";
+        }
+      ];
+    };
+  };
+
+  raw = {
+    services.forgejo-runner-controller = {
+      enable = true;
+      configFile = "/run/agenix/forgejo-runner-controller.yaml";
+      tokenFile = "/run/agenix/forge-token";
+      credentials.mirror = "/run/agenix/mirror-token";
+    };
+  };
+
+  adjusted = with' {
+    extraEnv.NODE_EXTRA_CA_CERTS = "/etc/ssl/certs/internal-ca.pem";
+    extraPath = [ pkgs.findutils ];
+    credentials.extra = "/run/agenix/extra";
+    sliceConfig.CPUQuota = "800%";
+    serviceOverrides = {
+      MemoryMax = "1G";
+      RestartSec = "30s";
+    };
+  };
+
+  checked = with' { checkConfig = true; };
+
+  odd-host-name = {
+    networking.hostName = "Build.Host_1";
+    imports = [ (with' { }) ];
+  };
+}
