@@ -83,7 +83,7 @@ const made = await Promise.all([
   bundle('forgejo-runner-controller', 'src/main.ts', [...stand('parts', parts), `--banner:js=${banner}`]),
   bundle('runner-status', 'src/runner-status.ts', stand('asked-for', askedFor)),
 ]);
-chmodSync(at('dist/runner-status.js'), 0o755);
+for (const program of ['forgejo-runner-controller', 'runner-status']) chmodSync(at(`dist/${program}.js`), 0o755);
 
 const manual = writeManual(new URL('../dist/', import.meta.url)).map((path) => `dist/${path}`);
 
