@@ -110,7 +110,7 @@ const folders = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin
 /** What jobs usually need. A link is enough: where it leads is the template's own affair. */
 async function tools({ name, template }: Profile): Promise<readonly Finding[]> {
   const place = { area: `profile ${name}`, name: 'template' };
-  const root = template.kind === 'host' ? '/' : template.path;
+  const root = template.kind === 'host' ? '/' : template.kind === 'nixos' ? `${template.path}/sw` : template.path;
   const where = template.kind === 'host' ? "the host's /usr" : template.path;
   const found = await Promise.all(wanted.map(([tool]) => isIn(root, tool)));
   const missing = wanted.filter((_, index) => found[index] !== true);

@@ -1,14 +1,17 @@
 // Promises to say at once, in whole sentences with a remedy, why this host could not run machines (DRIVER_UNAVAILABLE): all reasons
 // together. Turns IPv4 forwarding on, as the only setting of the host it changes, and says so.
 
-import { access, constants, readFile, readlink, stat, statfs, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import type { Profile } from '../core/model.ts';
 import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { tryRun } from './exec.ts';
+import { refusesIdmap } from './file-systems.ts';
 import { checkAddresses } from './host-addresses.ts';
 import type { DriverNetwork } from './network.ts';
+import { checkDaemon } from './nix-daemon.ts';
+import { pinFault } from './runner-pin.ts';
 import { oldestRunner, runnerVersionOf } from './runner-version.ts';
 import { exists, mountsBelow } from './traces.ts';
 
@@ -24,14 +27,6 @@ export type HostCheckInput = {
 export type HostCheck = { readonly name: string; readonly well: string; readonly faults: () => Promise<readonly Fault[]> };
 
 const oldestSystemd = 249;
-/** Magic numbers of file systems that refuse idmapped mounts. */
-const withoutIdmap: ReadonlyMap<number, string> = new Map([
-  [0x794c_7630, 'overlayfs'],
-  [0x6969, 'NFS'],
-  [0x0102_1997, '9p'],
-  [0x6573_5546, 'FUSE'],
-  [0x517b, 'SMB'],
-]);
 
 /** What can be asked of a host without a configuration. */
 export function hostChecks(profiles: readonly Profile[]): readonly HostCheck[] {
@@ -49,6 +44,7 @@ export function configuredChecks(input: HostCheckInput): readonly HostCheck[] {
   return [
     { name: 'file systems', well: 'The state directory and every template can be idmapped.', faults: () => checkFileSystems(input) },
     { name: 'paths of profiles', well: "Every profile's runner and binds are there.", faults: () => checkProfiles(profiles) },
+    { name: 'nix', well: 'Every profile that asks for the Nix daemon can have it.', faults: () => checkDaemon(profiles) },
     { name: 'runners', well: `No forgejo-runner says that it is older than ${oldestRunner}.`, faults: () => checkRunners(input) },
     {
       name: 'addresses',
@@ -68,8 +64,11 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
     throw new ControllerError('DRIVER_UNAVAILABLE', `This host cannot run machines. ${reasons.join(' ')}`, { details: { reasons } });
   }
   const instances = Number(await readFile('/proc/sys/fs/inotify/max_user_instances', 'utf8'));
-  if (instances < 128) {
-    input.log.warn('warning', { instances }, 'fs.inotify.max_user_instances is low: jobs that watch files may fail; raise it to 1024');
+  // A systemd takes some thirty; without them it does not start.
+  const boots = input.profiles.some(({ template }) => template.kind === 'system' || template.kind === 'nixos');
+  if (instances < (boots ? 1_024 : 128)) {
+    const cost = boots ? 'few machines with a systemd can start at once' : 'jobs that watch files may fail';
+    input.log.warn('warning', { instances }, `fs.inotify.max_user_instances is low: ${cost}; raise it to 1024`);
   }
 }
 
@@ -155,13 +154,15 @@ async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise
     return reasons;
   }
   const trees = new Set([stateDir]);
-  for (const { template } of profiles) trees.add(template.kind === 'host' ? '/usr' : template.path);
+  // The Nix store is bound without where it cannot be idmapped.
+  for (const { template } of profiles)
+    if (template.kind !== 'nix-env' && template.kind !== 'nixos') trees.add(template.kind === 'host' ? '/usr' : template.path);
   for (const tree of trees) {
     if (!(await exists(tree))) {
       reasons.push({ what: `${tree} does not exist` });
       continue;
     }
-    const bad = withoutIdmap.get((await statfs(tree)).type);
+    const bad = await refusesIdmap(tree);
     if (bad !== undefined)
       reasons.push({ what: `${tree} is on ${bad}, which cannot be idmapped`, remedy: 'put it on ext4, xfs, btrfs or tmpfs' });
     const below = tree === stateDir ? [] : (await mountsBelow(tree)).filter((path) => path !== tree);
@@ -176,7 +177,8 @@ async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise
 
 async function checkProfiles(profiles: readonly Profile[]): Promise<Fault[]> {
   const reasons = await Promise.all(
-    profiles.map(async ({ name, runnerPath, binds }) => {
+    profiles.map(async (profile) => {
+      const { name, runnerPath, binds } = profile;
       const bad: Fault[] = [];
       try {
         await access(runnerPath, constants.X_OK);
@@ -184,6 +186,8 @@ async function checkProfiles(profiles: readonly Profile[]): Promise<Fault[]> {
       } catch {
         bad.push({ what: `Profile ${name}: there is no executable forgejo-runner at ${runnerPath}` });
       }
+      const pin = bad.length === 0 ? await pinFault(profile) : undefined;
+      if (pin !== undefined) bad.push(pin);
       for (const bind of binds)
         if (!(await exists(bind.source))) bad.push({ what: `Profile ${name}: ${bind.source}, which it binds, does not exist` });
       return bad;

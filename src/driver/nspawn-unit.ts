@@ -3,7 +3,7 @@
 
 import { isMachineId } from '../core/naming.ts';
 import type { MachineExit, MachineId, Template } from '../core/model.ts';
-import { allowedCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
+import { allowedCalls, bootCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
 import type { MachineSpec } from './driver.ts';
 
 const slice = 'machine-forgejorunners.slice';
@@ -13,6 +13,7 @@ export const inside = {
   fifo: '/run/forgejo-runner/assign/job',
   runner: '/run/forgejo-runner/runner',
   init: '/run/forgejo-runner/init',
+  boot: '/run/forgejo-runner/boot',
   config: '/run/forgejo-runner/config.yml',
 } as const;
 
@@ -93,6 +94,14 @@ export type RootPlan = {
   readonly shared: readonly string[];
   /** Top folders of a directory template, each overlaid by a fresh one. */
   readonly overlaid: readonly string[];
+  /** As shared, but with the owners of the host: on file systems that cannot be idmapped, and for sockets. */
+  readonly plain?: readonly string[];
+  /** Variables that the template asks for; those of a profile win. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** For a template whose own systemd is the first process: how it is started, and the PATH of the job. */
+  readonly boot?: { readonly init: readonly string[]; readonly path: string };
+  /** Where in the Nix store the template lies. */
+  readonly storePath?: string;
 };
 
 export type UnitInput = {
@@ -119,8 +128,14 @@ export function startArgumentsOf(input: UnitInput): readonly string[] {
   ];
 }
 
-export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): readonly (readonly [name: string, value: string])[] {
+export function unitPropertiesOf({
+  controllerId,
+  stateDir,
+  spec,
+  rootPlan,
+}: UnitInput): readonly (readonly [name: string, value: string])[] {
   const { cpus, memoryBytes, tasks } = spec.profile.limits;
+  const boots = rootPlan.boot !== undefined;
   return [
     ['Description', `Forgejo Actions job machine ${spec.id} (profile ${spec.profile.name})`],
     ['Slice', slice],
@@ -149,11 +164,12 @@ export function unitPropertiesOf({ controllerId, stateDir, spec }: UnitInput): r
     ['LogRateLimitIntervalSec', '30s'],
     ['LogRateLimitBurst', '200'],
     ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit, unitOf(controllerId, spec.id))],
-    ['Environment', 'SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0'],
+    // A systemd inside needs the unified hierarchy on hosts that have both.
+    ['Environment', `SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0${boots ? ' SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1' : ''}`],
     ['SystemCallArchitectures', 'native'],
     // Programs fall back from a call that is not there; from one that is forbidden, many do not (statx, clone3, io_uring).
     ['SystemCallErrorNumber', 'ENOSYS'],
-    ['SystemCallFilter', allowedCalls.join(' ')],
+    ['SystemCallFilter', [...allowedCalls, ...(boots ? bootCalls : [])].join(' ')],
     ['SystemCallFilter', `~${deniedCalls.join(' ')}`],
   ];
 }
@@ -213,8 +229,10 @@ export function nspawnArgumentsOf({ stateDir, spec, rootPlan, uidBase }: UnitInp
     `--directory=${paths.root}`,
     `--private-users=${uidBase}:65536`,
     '--private-users-ownership=chown',
-    '--console=pipe',
-    '--kill-signal=SIGTERM',
+    ...(rootPlan.boot === undefined
+      ? ['--console=pipe', '--kill-signal=SIGTERM']
+      : // SIGRTMIN+3 asks a systemd to halt. It could not mount its /run/lock itself, and will not start without.
+        ['--console=read-only', '--kill-signal=SIGRTMIN+3', '--notify-ready=yes', '--tmpfs=/run/lock:mode=1777']),
     '--link-journal=no',
     '--resolv-conf=off',
     '--timezone=off',
@@ -226,16 +244,23 @@ export function nspawnArgumentsOf({ stateDir, spec, rootPlan, uidBase }: UnitInp
     ...spec.profile.binds.map(
       (bind) => `--bind${bind.writable ? '' : '-ro'}=${escapedPath(bind.source)}:${escapedPath(bind.target)}:idmap`,
     ),
-    ...Object.entries(spec.profile.environment).map(([name, value]) => `--setenv=${name}=${value}`),
+    ...Object.entries({
+      ...(rootPlan.boot === undefined ? {} : { PATH: rootPlan.boot.path }),
+      ...rootPlan.environment,
+      ...spec.profile.environment,
+    }).map(([name, value]) => `--setenv=${name}=${value}`),
     '--',
     '/bin/sh',
-    inside.init,
+    ...(rootPlan.boot === undefined ? [inside.init] : [inside.boot, ...rootPlan.boot.init]),
   ];
 }
 
 function rootBindsOf(plan: RootPlan): readonly string[] {
-  const shared = plan.shared.map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}:idmap`);
-  if (plan.template.kind === 'host') return shared;
+  const shared = [
+    ...plan.shared.map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}:idmap`),
+    ...(plan.plain ?? []).map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}`),
+  ];
+  if (plan.template.kind !== 'directory' && plan.template.kind !== 'system') return shared;
   return [
     // `.template` sorts before every other target, so it is there when the overlays on top of it are made.
     `--bind-ro=${escapedPath(plan.template.path)}:/.template:idmap`,

@@ -18,6 +18,7 @@ import { createFirewall } from './firewall.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
+import { heldImage, imageKeyOf, imageOf, requirePin } from './image.ts';
 import { listMachines } from './listing.ts';
 import { prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
@@ -26,8 +27,8 @@ import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
-import { fillRoot, fillShared, inspectTemplate, resolversOf } from './root.ts';
-import type { RootImage } from './root.ts';
+import { fillRoot, fillShared, resolversOf } from './root.ts';
+import type { RootImage } from './template.ts';
 import { exists, findTraces, isTakenByOthers, leftoversOf } from './traces.ts';
 import { transientUnits } from './transient-units.ts';
 import { mountVolume } from './volume.ts';
@@ -95,9 +96,9 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
     await checkHost({ ...input, profiles: wanted.profiles });
-    const templates = new Map(wanted.profiles.map((profile) => [templateKey(profile), profile.template]));
+    const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
     const [images, resolvers, mtu, endpoints] = await Promise.all([
-      Promise.all([...templates].map(async ([key, template]) => [key, await inspectTemplate(template)] as const)),
+      Promise.all([...templates].map(async ([key, profile]) => [key, await imageOf(profile)] as const)),
       resolversOf(network),
       uplinkMtu(),
       resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
@@ -163,7 +164,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     if (await isTakenByOthers(site, spec.id))
       throw new ControllerError('DRIVER_FAILED', `Another machine of this host is named ${spec.id}. It is left alone; end or rename it.`);
     await removeMachine({ ...site, clock, id: spec.id }); // of a start that was cut short
-    const image = host.images.get(templateKey(spec.profile)) ?? (await inspectTemplate(spec.profile.template));
+    await requirePin(spec.profile);
     await writeMarker(paths, {
       version: 1,
       id: spec.id,
@@ -172,10 +173,11 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       startedAt: clock.now(),
       profile: spec.profile.name,
     });
+    const image = await heldImage(controllerId, spec, host.images);
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
     const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.
-    const shared = fillShared(paths, spec, async (fifo) => prepareHost(link, fifo));
+    const shared = fillShared(paths, { spec, image }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
     await Promise.all([shared, makeRoot(spec, image, host.resolvers), firewall.look()]);
     await way.launch(link, { controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
@@ -259,10 +261,6 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       return () => watcher.close();
     },
   };
-}
-
-function templateKey(profile: Profile): string {
-  return profile.template.kind === 'host' ? 'host' : `directory:${profile.template.path}`;
 }
 
 /** A name that could leave our folder or namespace is a bug of the caller, but one that must never reach the host. */

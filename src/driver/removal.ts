@@ -8,6 +8,7 @@ import { ControllerError } from '../errors.ts';
 import { clearFolder, unmountBelow } from './clearing.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
+import { letGo } from './gc-root.ts';
 import { readExit } from './listing.ts';
 import { interfaceOf, namespaceOf, pathsOf } from './nspawn-unit.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
@@ -24,7 +25,7 @@ export async function removeMachine(input: RemovalInput): Promise<void> {
   const paths = pathsOf(stateDir, id);
   if ((await leftoversOf(input, id)).length === 0) return;
   await endUnit(input);
-  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input), way.letGo(id)]);
+  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input), way.letGo(id), letGo(input.controllerId, id)]);
   await rm(paths.exit, { force: true });
   const left = (await leftoversOf(input, id)).filter((leftover) => leftover.name !== paths.folder);
   if (left.length > 0) throw stayed(id, left);

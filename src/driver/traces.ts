@@ -8,6 +8,7 @@ import { isMachineId } from '../core/naming.ts';
 import { addressToNumber } from '../core/subnets.ts';
 import type { MachineId } from '../core/model.ts';
 import type { Leftover } from './driver.ts';
+import { machinesWithRoots, rootsOf } from './gc-root.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
 import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf } from './nspawn-unit.ts';
@@ -26,6 +27,7 @@ export type Traces = {
   readonly exits: ReadonlySet<MachineId>;
   /** Of what only their way of running makes. */
   readonly others: ReadonlySet<MachineId>;
+  readonly gcRoots: ReadonlySet<MachineId>;
 };
 
 export async function findTraces({ controllerId, stateDir, way }: Site): Promise<Traces> {
@@ -43,6 +45,7 @@ export async function findTraces({ controllerId, stateDir, way }: Site): Promise
     interfaces: idsOf(ours),
     exits: idsOf(namesIn(`${stateDir}/exits`).map((name) => (isMachineId(name) ? name : undefined))),
     others: new Set(way.traces()),
+    gcRoots: new Set(machinesWithRoots(controllerId)),
   };
 }
 
@@ -156,5 +159,6 @@ export async function leftoversOf(site: Site, id: MachineId): Promise<readonly L
     ...(exit ? [{ kind: 'exit-record', name: paths.exit } as const] : []),
     ...(machine ? [{ kind: 'machine', name: id } as const] : []),
     ...way.leftoversOf(id),
+    ...rootsOf(site.controllerId, id).map((name) => ({ kind: 'gc-root', name }) as const),
   ];
 }

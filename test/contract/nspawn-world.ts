@@ -28,6 +28,7 @@ const runnerScript = `#!/bin/sh
 handle=
 while [ $# -gt 0 ]; do [ "$1" = --handle ] && handle=$2; shift; done
 length=$(head -c 4096 | wc -c)
+echo this is the runner >&2
 case $handle in
   exit-*) exit "\${handle#exit-}" ;;
   probe) echo "$length" >/io/token-length; bash /io/script >/io/out 2>&1; echo "$?" >/io/code; exit 0 ;;
@@ -58,6 +59,9 @@ export type WorldOptions = {
   readonly stopMs?: number;
   readonly network?: Partial<NspawnDriverInput['network']>;
   readonly forgeUrls?: readonly string[];
+  readonly profile?: Partial<Profile>;
+  /** Beside /io. */
+  readonly binds?: Profile['binds'];
 };
 
 export async function createNspawnWorld(options: WorldOptions = {}): Promise<NspawnWorld> {
@@ -73,8 +77,9 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
     limits: options.limits ?? {},
     timeouts: { startMs: 20_000, pickMs: 10_000, jobMs: 60_000, stopMs: options.stopMs ?? 2_000 },
     runnerPath,
-    binds: [{ source: io, target: '/io', writable: true }],
+    binds: [{ source: io, target: '/io', writable: true }, ...(options.binds ?? [])],
     environment: { PRICE: '5$ ${HOME} 100%' },
+    ...options.profile,
   };
   const input: NspawnDriverInput = {
     controllerId,

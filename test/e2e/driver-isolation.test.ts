@@ -5,11 +5,13 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Template } from '../../src/core/model.ts';
 import { uidBaseOf } from '../../src/core/subnets.ts';
 import { allowedCalls, deniedCalls, keptCapabilities } from '../../src/driver/confinement.ts';
 import { assignmentOf, seen, token } from '../contract/driver-contract.ts';
 import { createNspawnWorld, onHost } from '../contract/nspawn-world.ts';
 import type { NspawnWorld, WorldOptions } from '../contract/nspawn-world.ts';
+import { makeStoreLike, storeLike } from '../support/store-like.ts';
 
 const id = 'j0000001abc';
 const other = 'j0000002def';
@@ -28,10 +30,22 @@ function facts(output: string): Record<string, string> {
   return Object.fromEntries(output.split('\n').map((line) => [line.split(' ')[0] ?? '', line.slice(line.indexOf(' ') + 1)]));
 }
 
-const templates: readonly WorldOptions[] = [{}, { template: { kind: 'directory', path: '/var/lib/machines/debian' } }];
+const debian = '/var/lib/machines/debian';
+const templates: readonly Template[] = [
+  { kind: 'host' },
+  { kind: 'directory', path: debian },
+  { kind: 'system', path: debian },
+  { kind: 'nix-env', path: storeLike.environment },
+];
 
-describe.each(templates)('from inside a machine of template %j', (options) => {
-  beforeEach(async () => use(options));
+let unmake: () => Promise<void>;
+beforeAll(async () => {
+  unmake = await makeStoreLike();
+});
+afterAll(async () => unmake());
+
+describe.each(templates)('from inside a machine of template $kind', (template) => {
+  beforeEach(async () => use({ template }));
 
   test('root is root inside only, without the rights that a build has no use for', async () => {
     const { output } = await world.probe(

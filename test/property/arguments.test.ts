@@ -43,7 +43,7 @@ function inputOf(config: Config): UnitInput {
   const [profile] = config.profiles;
   if (profile === undefined) throw new Error('no profile');
   const { template } = profile;
-  const rootPlan = { template, shared: ['/usr'], overlaid: template.kind === 'directory' ? ['usr', 'etc'] : [] };
+  const rootPlan = { template, shared: ['/usr'], overlaid: template.kind === 'host' ? [] : ['usr', 'etc'] };
   return {
     controllerId: 'ci-1',
     stateDir: config.stateDir,
@@ -73,7 +73,7 @@ test('every argument is one option with one value, and binds, variables and path
       binds: fc.array(bind, { maxLength: 2 }),
       environment: variables,
       runner: path,
-      template: path.map((place) => ({ kind: 'directory', path: place })),
+      template: fc.tuple(fc.constantFrom('directory', 'system'), path).map(([kind, place]) => ({ kind, path: place })),
     },
     { requiredKeys: [] },
   );

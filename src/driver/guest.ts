@@ -1,0 +1,66 @@
+// Promises what a machine with a systemd of its own is given to run its job: a unit, and the script that puts it where systemd looks and then
+// becomes the system's init. Pure. The job is run by the same script as everywhere (init-script.ts), and its end is the machine's end.
+
+import type { Profile } from '../core/model.ts';
+import { inside } from './nspawn-unit.ts';
+
+/** Where systemd looks for it. The template is asked for nothing but a multi-user.target. */
+export const guestUnit = 'forgejo-runner-job.service';
+
+/** Files of the machine's shared folder by name. */
+export function guestFilesOf(profile: Profile, environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return {
+    boot: bootScript,
+    [guestUnit]: guestUnitOf(profile, environment),
+    'multi-user.conf': `[Unit]\nWants=${guestUnit}\n`,
+  };
+}
+
+/**
+ * Copied by the machine itself: what nspawn binds below /run/systemd would make that folder nobody's, and systemd would not start. Until
+ * systemd is there, the signal that asks it to halt (SIGRTMIN+3) is ours to hear.
+ */
+const bootScript = `#!/bin/sh
+trap 'exit 143' 37
+here=\${0%/*} units=/run/systemd/system
+umask 022
+mkdir -p "$units/multi-user.target.d" || exit 125
+cat "$here/${guestUnit}" >"$units/${guestUnit}" || exit 125
+cat "$here/multi-user.conf" >"$units/multi-user.target.d/50-forgejo-runner.conf" || exit 125
+exec "$@"
+`;
+
+/**
+ * Type=exec, because systemd is not ready before a unit of another type is through; after everything that the system starts by itself. Its end,
+ * however it comes, ends systemd with its code, which nspawn passes on.
+ */
+export function guestUnitOf({ timeouts, environment: own }: Profile, environment: Readonly<Record<string, string>>): string {
+  const variables = { HOME: '/root', USER: 'root', LOGNAME: 'root', ...environment, ...own };
+  return `[Unit]
+Description=Forgejo Actions job
+After=multi-user.target
+SuccessAction=exit-force
+FailureAction=exit-force
+
+[Service]
+Type=exec
+ExecStart=/bin/sh ${inside.init}
+${Object.entries(variables)
+  .map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}\n`)
+  .join('')}StandardOutput=file:/dev/console
+StandardError=inherit
+KillMode=mixed
+TimeoutStopSec=${timeouts.stopMs}ms
+TasksMax=infinity
+LimitNOFILE=524288
+OOMPolicy=continue
+Delegate=yes
+IgnoreSIGPIPE=no
+`;
+}
+
+/** One word of a unit file in which nothing is expanded. */
+function quoted(word: string): string {
+  const plain = word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%');
+  return `"${plain.replaceAll('\n', '\\n').replaceAll('\t', '\\t').replaceAll('\r', '\\r')}"`;
+}

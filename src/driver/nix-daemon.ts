@@ -1,0 +1,80 @@
+// Promises the host's Nix daemon to jobs whose profile asks for it, as a client that the daemon does not trust: the job's root is a uid of the
+// host that nobody else has, so it may build and fetch what the host's settings allow and change none of them. What that costs is in
+// docs/SECURITY.md.
+
+import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { Profile } from '../core/model.ts';
+import type { Fault } from '../doctor.ts';
+import { nixStore, storeBinds } from './template-nix.ts';
+import type { RootImage } from './template.ts';
+import { exists } from './traces.ts';
+
+const socketFolder = '/nix/var/nix/daemon-socket';
+const socket = `${socketFolder}/socket`;
+const settings = '/etc/nix/nix.conf';
+
+/** The same root with the daemon's socket and the store in it; never its database, its profiles or its settings. */
+export async function withDaemon(image: RootImage): Promise<RootImage> {
+  const { plan } = image;
+  const hasStore = [...plan.shared, ...(plan.plain ?? [])].includes(nixStore);
+  const store: Awaited<ReturnType<typeof storeBinds>> = hasStore ? { shared: [] } : await storeBinds();
+  return {
+    ...image,
+    plan: {
+      ...plan,
+      shared: [...plan.shared, ...store.shared],
+      plain: [...(plan.plain ?? []), ...(store.plain ?? []), socketFolder],
+      environment: { ...plan.environment, NIX_REMOTE: 'daemon' },
+    },
+  };
+}
+
+/** Why no job of these profiles may have the daemon. */
+export async function checkDaemon(profiles: readonly Profile[]): Promise<Fault[]> {
+  const names = profiles.filter(({ nixAccess }) => nixAccess === 'daemon').map(({ name }) => name);
+  if (names.length === 0) return [];
+  const asks = `Profile ${names.join(', ')} has nix.access daemon`;
+  if (!(await exists('/proc/self/ns/user')))
+    return [
+      { what: `${asks}, and this kernel has no user namespaces: the daemon would trust every job`, remedy: 'write nix.access: none' },
+    ];
+  if (!(await answers()))
+    return [
+      {
+        what: `${asks}, and nobody answers at ${socket}`,
+        remedy: 'start nix-daemon.socket (or install Nix with a daemon), or write nix.access: none',
+      },
+    ];
+  const trusted = trustedIn(await readFile(settings, 'utf8').catch(() => ''));
+  if (!trusted.includes('*')) return [];
+  return [
+    {
+      what: `${asks}, and ${settings} trusts everybody (trusted-users has *): every job could become root of this host`,
+      remedy: 'name the users that the daemon is to trust, such as root and @wheel',
+    },
+  ];
+}
+
+/** Whom a nix.conf trusts. The last line of a name wins; those that begin with extra- add to it. */
+export function trustedIn(conf: string): readonly string[] {
+  let trusted: readonly string[] = ['root'];
+  for (const line of conf.split('\n')) {
+    const [, extra, words = ''] = /^\s*(extra-)?trusted-users\s*=([^#]*)/.exec(line) ?? [];
+    if (!/^\s*(?:extra-)?trusted-users\s*=/.test(line)) continue;
+    const users = words.split(/\s+/).filter((word) => word !== '');
+    trusted = extra === undefined ? users : [...trusted, ...users];
+  }
+  return trusted;
+}
+
+async function answers(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const client = connect(socket);
+    const end = (there: boolean) => () => {
+      client.destroy();
+      resolve(there);
+    };
+    client.once('connect', end(true)).once('error', end(false));
+  });
+}

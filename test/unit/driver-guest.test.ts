@@ -1,0 +1,78 @@
+// Promises what machines with a systemd of their own are given, and what is made of Nix settings, as data: no host is needed to see them.
+
+import { describe, expect, test } from 'vitest';
+import type { Profile } from '../../src/core/model.ts';
+import { guestFilesOf, guestUnit, guestUnitOf } from '../../src/driver/guest.ts';
+import { trustedIn } from '../../src/driver/nix-daemon.ts';
+import { nspawnArgumentsOf, unitPropertiesOf, type UnitInput } from '../../src/driver/nspawn-unit.ts';
+
+const profile: Profile = {
+  name: 'default',
+  labels: ['debian'],
+  template: { kind: 'system', path: '/srv/debian' },
+  limits: {},
+  timeouts: { startMs: 60_000, pickMs: 30_000, jobMs: 7_200_000, stopMs: 10_000 },
+  runnerPath: '/opt/forgejo-runner',
+  binds: [],
+  environment: { PATH: '/mine', PRICE: '5$ ${HOME} 100%', ODD: 'a"b\\c\nd' },
+};
+const boot = { init: ['/lib/systemd/systemd', '--show-status=error'], path: '/usr/bin:/bin' };
+const input: UnitInput = {
+  controllerId: 'main',
+  stateDir: '/var/lib/frc',
+  spec: { id: 'j0000001abc', slot: 3, profile, runtimeMaxMs: 7_300_000 },
+  rootPlan: { template: profile.template, shared: [], overlaid: ['etc', 'usr'], boot },
+  uidBase: 0x70030000,
+};
+
+describe('the unit of a job in a system of its own', () => {
+  const unit = guestUnitOf(profile, { PATH: boot.path, NIX_REMOTE: 'daemon' });
+
+  test('is ready at once, waits for the system, and ends it with its own code', () => {
+    for (const line of ['Type=exec', 'After=multi-user.target', 'SuccessAction=exit-force', 'FailureAction=exit-force', 'KillMode=mixed'])
+      expect(unit.split('\n')).toContain(line);
+  });
+
+  test('has the variables of template and profile as they are, those of the profile in front', () => {
+    expect(unit).toContain('Environment="PATH=/mine"\n');
+    expect(unit).not.toContain('PATH=/usr/bin');
+    expect(unit).toContain('Environment="NIX_REMOTE=daemon"\n');
+    expect(unit).toContain('Environment="PRICE=5$ ${HOME} 100%%"\n');
+    expect(unit).toContain('Environment="ODD=a\\"b\\\\c\\nd"\n');
+  });
+
+  test('is wanted by the usual target, and put there by what nspawn starts', () => {
+    const files = guestFilesOf(profile, {});
+    expect(files['multi-user.conf']).toBe(`[Unit]\nWants=${guestUnit}\n`);
+    expect(Object.keys(files).toSorted()).toEqual(['boot', guestUnit, 'multi-user.conf']);
+    expect(nspawnArgumentsOf(input).slice(-5)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/boot', ...boot.init]);
+  });
+});
+
+test('a system of its own is asked to halt, says when it is ready, and is confined as every machine but for the call that ends it', () => {
+  const argv = nspawnArgumentsOf(input);
+  for (const option of ['--kill-signal=SIGRTMIN+3', '--notify-ready=yes', '--no-new-privileges=yes', '--setenv=PATH=/mine'])
+    expect(argv).toContain(option);
+  expect(argv.find((word) => word.startsWith('--drop-capability='))).toMatch(/CAP_SYS_ADMIN.*CAP_SYS_BOOT/);
+  const { boot: _, ...plain } = input.rootPlan;
+  const [allowed, denied] = filtersOf(input);
+  const [usuallyAllowed, usuallyDenied] = filtersOf({ ...input, rootPlan: plain });
+  expect([allowed, denied]).toEqual([`${usuallyAllowed} reboot`, usuallyDenied]);
+});
+
+function filtersOf(of: UnitInput): readonly string[] {
+  return unitPropertiesOf(of).flatMap(([name, value]) => (name === 'SystemCallFilter' ? [value] : []));
+}
+
+test.each([
+  ['', ['root']],
+  ['trusted-users = root @wheel', ['root', '@wheel']],
+  ['trusted-users =', []],
+  ['trusted-users = root\nextra-trusted-users = ada *', ['root', 'ada', '*']],
+  ['# trusted-users = *', ['root']],
+  ['trusted-users = root # *', ['root']],
+  ['allowed-users = *\nsandbox = true', ['root']],
+  ['trusted-users = *\ntrusted-users = root', ['root']],
+])('%j trusts %j', (conf, users) => {
+  expect(trustedIn(conf)).toEqual(users);
+});
