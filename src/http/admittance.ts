@@ -1,9 +1,11 @@
 // Promises that only an operator changes anything: who opened the socket that is root's, or who names the token. Pages of other sites are
-// refused before that. Each refusal is one line of the log with the address it came from and how many there were, and never with what was named.
+// refused before that. Each refusal is counted, and a few a minute of each address are lines of the log, never with what was named.
 
-import { isControllerError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import { isControllerError, type ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Refusal } from './handlers.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { createToken } from './token.ts';
 
 /** Where connections come from: over a socket that only root may open, from this host, or from anywhere. */
@@ -57,11 +59,14 @@ const elsewhere: Refusal = {
   detail: 'A page of another site may not change anything here.',
 };
 
-export function createAdmittance(reach: Reach, tokenFile: string | undefined, log: Log): Admittance {
+type Verdict = Refusal & { readonly error?: ControllerError };
+
+export function createAdmittance(reach: Reach, tokenFile: string | undefined, log: Log, clock: Pick<Clock, 'now'>): Admittance {
   const token = tokenFile === undefined ? undefined : createToken(tokenFile, log);
+  const refusals = createRefusalLog(clock, log);
   let refused = 0;
 
-  async function judge({ method, header }: Request): Promise<Refusal | undefined> {
+  async function judge({ method, header }: Request): Promise<Verdict | undefined> {
     if (method === 'POST' && isElsewhere(header)) return elsewhere;
     if (reach === 'socket') return undefined;
     if (token === undefined) return noToken;
@@ -71,18 +76,23 @@ export function createAdmittance(reach: Reach, tokenFile: string | undefined, lo
       return (await token.fits(given)) ? undefined : wrong;
     } catch (error) {
       if (!isControllerError(error)) throw error;
-      log.error('http', { error }, error.message);
-      return unusable;
+      return { ...unusable, error };
     }
   }
 
   return {
     async refusalOf(request) {
-      const refusal = await judge(request);
-      if (refusal === undefined) return undefined;
+      refusals.settle();
+      const verdict = await judge(request);
+      if (verdict === undefined) return undefined;
       refused += 1;
+      const { error, ...refusal } = verdict;
       const { method, path, address = 'socket' } = request;
-      log.warn('http', { by: address, method, path: path.slice(0, 200), code: refusal.code, status: refusal.status, refused }, 'refused');
+      refusals.tell(address, (facts) => {
+        if (error !== undefined) log.error('http', { error }, error.message);
+        const { code, status } = refusal;
+        log.warn('http', { by: address, method, path: path.slice(0, 200), code, status, refused, ...facts }, 'refused');
+      });
       return refusal;
     },
   };

@@ -60,10 +60,10 @@ const textHeaders = { ...streamHeaders, 'content-type': 'text/plain; charset=utf
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
 export function createApp(options: AppOptions): App {
-  const { host, tokenFile, basePath = '', log, mask = asItIs, metering } = options;
+  const { host, tokenFile, basePath = '', clock, log, mask = asItIs, metering } = options;
   const app: App = new Hono();
   const reach: Reach = host === 'socket' ? host : isLoopback(host) ? 'loopback' : 'network';
-  const admittance = createAdmittance(reach, tokenFile, log);
+  const admittance = createAdmittance(reach, tokenFile, log, clock);
   if (metering !== undefined) app.use(countedBy(metering));
   app.use(secured);
   if (reach === 'loopback') app.use(loopbackNamesOnly);

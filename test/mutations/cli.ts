@@ -7,6 +7,16 @@ const orders = 'test/integration/cli-orders.test.ts';
 
 export const cliTargets: readonly Target[] = [
   {
+    file: 'src/http/refusal-log.ts',
+    tests: ['test/unit/refusal-log.test.ts'],
+    mutations: [
+      ['every refusal is a line', 'if (place.told === linesAMinute) {', 'if (place.told > 1_000_000) {'],
+      ['each address takes memory', 'places.size < mostAddresses ? address : others', 'places.size >= 0 ? address : others'],
+      ['what was left out is never said', 'if (leftOut > 0) log.warn', 'if (leftOut < 0) log.warn'],
+      ['a minute never ends', 'if (now - since < minuteMs) continue;', 'if (now - since < minuteMs * 1e6) continue;'],
+    ],
+  },
+  {
     file: 'src/cli/cleanup.ts',
     tests: ['test/integration/cli-cleanup.test.ts'],
     mutations: [
