@@ -1,5 +1,5 @@
-// Promises two sets of tests: `fast` runs anywhere, `host` only as root on a systemd host (scripts/test boots one). The repository may be
-// read-only: VITEST_CACHE says where else scratch files go.
+// Promises three sets of tests: `fast` runs anywhere, `browser` where there is a Chromium or apt to fetch one, `host` only as root on a systemd
+// host (scripts/test boots one). The repository may be read-only: VITEST_CACHE says where else scratch files go.
 
 import { defineConfig } from 'vitest/config';
 
@@ -16,6 +16,15 @@ export default defineConfig({
           name: 'fast',
           include: ['test/*.test.ts', 'test/{unit,property,contract,integration,simulation,nix}/**/*.test.ts'],
           testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 2 * minuteMs,
         },
       },
       {

@@ -8,6 +8,7 @@ import { builtinModules } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makePage } from '../src/page/making.ts';
 import { writeManual } from './manual.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -78,12 +79,13 @@ async function bundle(program: string, source: string, own: readonly string[]): 
 }
 
 mkdirSync(at(scratch), { recursive: true });
+const page = JSON.stringify(JSON.stringify(await makePage(esbuild)));
 // Each for itself: what both have would else be a third file that either has to open.
 const made = await Promise.all([
-  bundle('forgejo-runner-controller', 'src/main.ts', [...stand('parts', parts), `--banner:js=${banner}`]),
+  bundle('forgejo-runner-controller', 'src/main.ts', [...stand('parts', parts), `--banner:js=${banner}`, `--define:madePage=${page}`]),
   bundle('runner-status', 'src/runner-status.ts', stand('asked-for', askedFor)),
 ]);
-chmodSync(at('dist/runner-status.js'), 0o755);
+for (const program of ['forgejo-runner-controller', 'runner-status']) chmodSync(at(`dist/${program}.js`), 0o755);
 
 const manual = writeManual(new URL('../dist/', import.meta.url)).map((path) => `dist/${path}`);
 

@@ -1,7 +1,7 @@
 // Promises the API of a running service on its address and, for root, on its Unix socket: both answer the same, both end with one call.
 
 import type { Config } from './config/config.ts';
-import { createApp, createFollowing, serveHttp, serveSocket, type AppOptions, type Serving } from './http/app.ts';
+import { createApp, createFollowing, serveHttp, serveSocket, type AppOptions, type Page, type Serving } from './http/app.ts';
 import type { Events } from './events.ts';
 
 export type Api = {
@@ -10,14 +10,14 @@ export type Api = {
   close(): Promise<void>;
 };
 
-export type ApiOptions = Omit<AppOptions, 'host' | 'tokenFile' | 'basePath' | 'following'> & { readonly events: Events };
+export type ApiOptions = Omit<AppOptions, 'host' | 'tokenFile' | 'basePath' | 'following' | 'page'> & { readonly events: Events };
 
 /** Rejects with CONFIG_INVALID, and listens nowhere, when one of the two cannot be had. */
 export async function openApi({ host, port, basePath, tokenFile, socket }: Config['http'], options: ApiOptions): Promise<Api> {
   const { events, ...rest } = options;
   const { clock } = rest;
   const following = createFollowing({ events, clock, start: rest.reconciler.snapshot().startedAt });
-  const parts = { ...rest, following };
+  const parts = { ...rest, following, page };
   const token = tokenFile === undefined ? {} : { tokenFile };
   const serving: Serving[] = [];
   const close = async (): Promise<void> => {
@@ -35,4 +35,10 @@ export async function openApi({ host, port, basePath, tokenFile, socket }: Confi
     throw error;
   }
   return { urls: { http: http.url + basePath, socket }, close };
+}
+
+/** Loaded when somebody asks for it, as few do. */
+async function page(): Promise<Page> {
+  const { page: made } = await import('./page/page.ts');
+  return made();
 }

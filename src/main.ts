@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Promises argv -> command -> exit code; the only place that ends the process. Exit codes: 0 done, 1 failed, 2 configuration or usage,
 // 3 this host cannot run machines, 4 the state directory is held by another, 5 a token file cannot be read now. One of the four places that catch.
 

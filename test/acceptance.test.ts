@@ -36,7 +36,7 @@ const due = expand(
     '57; S3-1..10, 12..14, 16..31, 33..35, 38..40, 42..44, 47..49; S4-1..36, 50..54, 59..62; C1..C8, C12, C14, C20, C22..C24; D1, D2, D3, ' +
     'D5..D9, D11, D12, D14..D16, D23',
 );
-const states = /^(?:held|open|later|later: issue \d+|not applicable)$/;
+const states = /^(?:held|evaluated|open|later|later: issue \d+|not applicable)$/;
 const quoted = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 
 /** A test of that very name is in the file: the literal follows `test(`, `test.each(...)(`, or the promise of a tidiness rule. */
@@ -73,7 +73,7 @@ function evidenceFaults({ id, shown }: Row): readonly string[] {
 
 function stateFaults({ id, shown, state }: Row): readonly string[] {
   if (!states.test(state)) return [`${id}: "${state}" is no state`];
-  if (state === 'held' && !/"[^"]+" \([^)]+\)|`[^`]+`/.test(shown)) return [`${id}: held by nothing`];
+  if (/^(?:held|evaluated)$/.test(state) && !/"[^"]+" \([^)]+\)|`[^`]+`/.test(shown)) return [`${id}: ${state} by nothing`];
   if (state === 'not applicable' && shown === '') return [`${id}: not applicable without a reason`];
   if (state.startsWith('later') && due.includes(id)) return [`${id}: is due and cannot be put off`];
   return [];
@@ -119,6 +119,7 @@ describe('the acceptance table', () => {
     expect(evidenceFaults(sample({ shown: '`./scripts/test` and luck' }))).toHaveLength(1);
     expect(stateFaults(sample({ state: 'done' }))).toHaveLength(1);
     expect(stateFaults(sample({ state: 'held' }))).toHaveLength(1);
+    expect(stateFaults(sample({ state: 'evaluated' }))).toHaveLength(1);
     expect(stateFaults(sample({ state: 'not applicable' }))).toHaveLength(1);
     expect(stateFaults(sample({ id: 'S0-6', state: 'later: issue 9' }))).toHaveLength(1);
   });

@@ -56,8 +56,9 @@ const groups: readonly (readonly [pattern: RegExp, group: string, height: number
   [/^src\/reconciler\//, 'reconciler', 3],
   [/^src\/http\//, 'http', 4],
   [/^src\/cli\//, 'cli', 5],
-  [/^src\/daemon(?:-[a-z-]+)?\.ts$/, 'daemon', 5],
-  [/^src\/(?:main|runner-status)\.ts$/, 'main', 6],
+  [/^src\/page\//, 'page', 5],
+  [/^src\/daemon(?:-[a-z-]+)?\.ts$/, 'daemon', 6],
+  [/^src\/(?:main|runner-status)\.ts$/, 'main', 7],
 ];
 const adapters = new Set(['forge', 'driver', 'store', 'archive']);
 const placeOf = (path: string) => {
@@ -94,6 +95,7 @@ const doors: Readonly<Record<string, RegExp>> = {
   traces: /\/traces\.ts$/,
   http: /\/(?:http|app|wire(?:-v1)?)\.ts$/,
   cli: /\/cli\.ts$/,
+  page: /\/page\.ts$/,
 };
 
 function doorFaults(source: Source): readonly string[] {
@@ -263,7 +265,7 @@ const rules: readonly Rule[] = [
     over: () => sources,
     faults: banned(
       /\bDate\.now\b|\bnew Date\(\s*\)|\bDate\(\s*\)|\bperformance\.now\b|\bhrtime\b/,
-      /^src\/(?:clock|log(?:-[a-z-]+)?)\.ts$/,
+      /^src\/(?:clock|log(?:-[a-z-]+)?|page\/browser\/clock)\.ts$/,
     ),
     bad: [
       ['src/core/plan.ts', 'const now = Date.now();'],
@@ -275,7 +277,7 @@ const rules: readonly Rule[] = [
     promise: 'nothing waits on a timer of its own',
     over: () => sources,
     faults: (source) =>
-      source.path === 'src/clock.ts'
+      /^src\/(?:page\/browser\/)?clock\.ts$/.test(source.path)
         ? []
         : [
             ...banned(/\bset(?:Timeout|Interval)\b/, nowhere)(source),
@@ -285,6 +287,20 @@ const rules: readonly Rule[] = [
       ['src/reconciler/act.ts', 'setTimeout(f, 10);'],
       ['src/reconciler/act.ts', "import * as t from 'node:timers/promises';"],
     ],
+  },
+  {
+    promise: 'the page turns no text into markup or code, and keeps nothing in the browser',
+    over: () => sources.filter(({ path }) => path.startsWith('src/page/browser/')),
+    faults: banned(
+      /\b(?:innerHTML|outerHTML|insertAdjacentHTML|setHTML\w*|parseFromString|createContextualFragment|srcdoc|eval|localStorage|sessionStorage|indexedDB|caches|cookie|location|history)\b|\bdocument\.write|\bnew Function\b|\bwindow\.open\b|\bjavascript:/,
+      nowhere,
+    ),
+    bad: [
+      ['src/page/browser/a.ts', 'node.innerHTML = text;'],
+      ['src/page/browser/a.ts', 'localStorage.setItem(a, b);'],
+      ['src/page/browser/a.ts', 'document.cookie = token;'],
+    ],
+    good: [['src/page/browser/a.ts', "node.textContent = 'innerHTML';"]],
   },
   {
     promise: 'a deadline goes with what it bounds: AbortSignal.timeout() and any() leave a timer and a signal behind',

@@ -54,11 +54,11 @@ export async function init(flags: InitFlags, voices: Voices): Promise<number> {
   const controllerId = idOf(hostname());
   const text = starterOf({ controllerId, url, scope, labels: words, tokenFile, ...(runner === undefined ? {} : { runner }) });
   const config = await checked(text);
-  const [forge] = config.forges;
-  if (forge === undefined) throw new Error('a configuration without a forge loaded');
+  const [[forge], [profile]] = [config.forges, config.profiles];
+  if (forge === undefined || profile === undefined) throw new Error('a configuration without a forge or a profile loaded');
   for (const warning of config.warnings) voices.note(`warning: ${warning}\n`);
   const file = output === '-' ? usualOutput : output;
-  const steps = nextStepsOf({ url: forge.url, scope: forge.scope, tokenFile, file });
+  const steps = nextStepsOf({ url: forge.url, scope: forge.scope, labels: profile.labels, tokenFile, file });
   if (output === '-') {
     voices.say(text);
     voices.note(`\n${steps}`);

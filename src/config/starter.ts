@@ -82,10 +82,17 @@ function valueOf(value: string | readonly string[] | Answers['scope']): string {
 }
 
 /** What the service must be told beside its configuration. */
-export type Installed = { readonly url: string; readonly scope: Scope; readonly tokenFile: string; readonly file: string };
+export type Installed = {
+  readonly url: string;
+  readonly scope: Scope;
+  readonly labels: readonly string[];
+  readonly tokenFile: string;
+  readonly file: string;
+};
 
 /** What is left to do: the token, a look, the lines for systemd and for NixOS. Paths are of plain characters only. */
-export function nextStepsOf({ url, scope, tokenFile, file }: Installed): string {
+export function nextStepsOf(installed: Installed): string {
+  const { url, scope, tokenFile, file } = installed;
   const credential = credentialOf(tokenFile);
   const place = credential === undefined ? tokenFile : `${folder}/token`;
   const before = credential === undefined ? '' : `systemd-run --pipe -p LoadCredential=${credential}:${place} `;
@@ -100,8 +107,8 @@ With systemd
   contrib/systemd/forgejo-runner-controller.service is the unit; README.md says how to install it. To go with this file it needs, by
   systemctl edit forgejo-runner-controller:
 ${unitLinesOf(credential, file)}
-On NixOS, with the file beside configuration.nix as config.yaml, and a template of kind directory in it
-${nixLinesOf(credential)}
+On NixOS, where its module writes the file (docs/NIXOS.md)
+${nixLinesOf(installed, credential === undefined ? tokenFile : '/var/lib/secrets/forge-token')}
 `;
 }
 
@@ -125,15 +132,23 @@ function unitLinesOf(credential: string | undefined, file: string): string {
     .join('\n');
 }
 
-function nixLinesOf(credential: string | undefined): string {
-  const loaded = credential === undefined ? '' : `LoadCredential = "${credential}:/var/lib/secrets/forge-token"; `;
-  return `systemd.services.forgejo-runner-controller = {
-  wantedBy = [ "multi-user.target" ]; startLimitIntervalSec = 0; wants = [ "network-online.target" ]; after = [ "network-online.target" ];
-  path = with pkgs; [ systemd iproute2 nftables util-linux coreutils e2fsprogs forgejo-runner ];
-  serviceConfig = {
-    Type = "exec"; KillMode = "process"; Restart = "on-failure"; RestartSec = "5s"; RestartPreventExitStatus = "2 3 4"; ExecReload = "\${pkgs.coreutils}/bin/kill -HUP $MAINPID";
-    ${loaded}StateDirectory = "forgejo-runner-controller"; StateDirectoryMode = "0711";
-    ExecStart = "\${pkgs.nodejs_24}/bin/node ${nodeFlags} ${program} --config \${./config.yaml}";
+function nixLinesOf({ url, scope, labels }: Installed, tokenFile: string): string {
+  return `{
+  services.forgejo-runner-controller = {
+    enable = true;
+    tokenFile = ${nixString(tokenFile)};
+    forges.forge.url = ${nixString(url)};
+    forges.forge.scope.${scope.kind} = ${nixScopeOf(scope)};
+    profiles.default.labels = [ ${labels.map(nixString).join(' ')} ];
   };
-};`;
+}`;
+}
+
+function nixScopeOf(scope: Scope): string {
+  if (scope.kind === 'repository') return nixString(`${scope.owner}/${scope.name}`);
+  return scope.kind === 'organization' ? nixString(scope.name) : 'true';
+}
+
+function nixString(text: string): string {
+  return `"${text.replaceAll(/["\\]|\$(?=\{)/g, String.raw`\$&`)}"`;
 }

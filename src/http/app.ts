@@ -11,6 +11,7 @@ import { createAdmittance, type Admittance, type Reach } from './admittance.ts';
 import type { Following } from './follow.ts';
 import { handlersOf, type Handlers, type Reconciling, type Refusal } from './handlers.ts';
 import { countedBy, metricsPath, mountMetrics, type Metering } from './metering.ts';
+import { mountPage, pagePath, type Pages } from './page.ts';
 import type { RunnerLogs } from './runner-log.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
@@ -18,6 +19,7 @@ import type { Problem } from './wire.ts';
 
 export { createRunnerLogs, type RunnerLogs } from './runner-log.ts';
 export { createFollowing } from './follow.ts';
+export type { Page } from './page.ts';
 import type { App, Bindings } from './serve.ts';
 
 export { serveHttp, serveSocket, type Serving } from './serve.ts';
@@ -41,6 +43,8 @@ export type AppOptions = {
   readonly mask?: (text: string) => string;
   /** Who measures; without it there is no /metrics. */
   readonly metering?: Metering;
+  /** Without it there is no page at /. */
+  readonly page?: Pages;
 };
 
 type Ask = Context<{ Bindings: Bindings }>;
@@ -60,7 +64,7 @@ const textHeaders = { ...streamHeaders, 'content-type': 'text/plain; charset=utf
 
 /** The API as a hono app; `app.request('/status')` answers in process. */
 export function createApp(options: AppOptions): App {
-  const { host, tokenFile, basePath = '', clock, log, mask = asItIs, metering } = options;
+  const { host, tokenFile, basePath = '', clock, log, mask = asItIs, metering, page } = options;
   const app: App = new Hono();
   const reach: Reach = host === 'socket' ? host : isLoopback(host) ? 'loopback' : 'network';
   const admittance = createAdmittance(reach, tokenFile, log, clock);
@@ -77,7 +81,11 @@ export function createApp(options: AppOptions): App {
     app.on(method, at, (c) => replyOf(c, handlers, name));
   }
   if (metering !== undefined) mountMetrics(app, basePath, metering);
-  for (const [path, methods] of methodsByPath(metering === undefined ? [] : [metricsPath]))
+  if (page !== undefined) mountPage(app, basePath, page);
+  for (const [path, methods] of methodsByPath([
+    ...(metering === undefined ? [] : [metricsPath]),
+    ...(page === undefined ? [] : [pagePath]),
+  ]))
     app.all(basePath + inHono(path), (c) => {
       c.header('allow', methods.join(', '));
       return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
@@ -153,7 +161,8 @@ function isLoopback(host: string): boolean {
 
 const secured: MiddlewareHandler = async (c, next) => {
   await next();
-  for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  // The page brings its own policy.
+  for (const [name, value] of Object.entries(headers)) if (!c.res.headers.has(name)) c.header(name, value);
 };
 
 const loopbackNamesOnly: MiddlewareHandler = async (c, next) => {

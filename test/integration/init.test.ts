@@ -48,7 +48,8 @@ test('init with flags writes a file that check-config takes, and names the token
     join(folder, 'token'),
     `--config ${output}\n`,
     'systemctl edit forgejo-runner-controller',
-    'systemd.services.forgejo-runner-controller = {',
+    'services.forgejo-runner-controller = {',
+    'forges.forge.scope.organization = "builders";',
   ])
     expect(stdout).toContain(part);
   expect((await stat(output)).mode & 0o777 & ~0o640).toBe(0);

@@ -10,13 +10,18 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { loadConfig, type Config } from '../../src/config/config.ts';
-import { goodToken, hostWith } from '../support/config-fixture.ts';
-import { evaluateAll, ownConfigurations, writeModules, type Evaluated, type Settings, type Unit } from '../support/nix-module.ts';
+import {
+  evaluateAll,
+  loadRendered,
+  ownConfigurations,
+  writeModules,
+  type Evaluated,
+  type Settings,
+  type Unit,
+} from '../support/nix-module.ts';
 import { openNix } from '../support/nix.ts';
 
 const root = new URL('../..', import.meta.url);
-const credentials = '/run/credentials/forgejo-runner-controller.service';
 const etc = '/etc/forgejo-runner-controller/config.yaml';
 let opened: Awaited<ReturnType<typeof openNix>>;
 let all: ReadonlyMap<string, Evaluated>;
@@ -33,18 +38,7 @@ function evaluatedAs(name: string): Evaluated & { readonly unit: Unit; readonly 
   return { ...rest, unit, settings };
 }
 
-/** As the service reads it on the host: with what systemd puts beside it. */
-function loaded(name: string): Promise<Config> {
-  const { unit, settings } = evaluatedAs(name);
-  const copies = [unit.serviceConfig['LoadCredential'] ?? []].flat().map((pair) => pair.split(':')[0] ?? '');
-  const files = Object.fromEntries(copies.map((copy) => [`${credentials}/${copy}`, goodToken]));
-  const runner = unit.environment['RUNNER_PATH'] ?? '';
-  return loadConfig({
-    file: etc,
-    env: { ...unit.environment, CREDENTIALS_DIRECTORY: credentials },
-    host: hostWith({ ...files, [etc]: { text: JSON.stringify(settings), mode: 0o640 } }, [runner]),
-  });
-}
+const loaded = (name: string) => loadRendered(evaluatedAs(name));
 
 describe('every configuration', () => {
   const names = [...readFileSync(ownConfigurations, 'utf8').matchAll(/^ {2}([a-z-]+)(?:\.| = (?:with' )?\{)/gm)]

@@ -5,6 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { loadConfig, type Config } from '../../src/config/config.ts';
+import { goodToken, hostWith } from './config-fixture.ts';
 import type { Nix, NixEnded } from './nix.ts';
 
 const folder = fileURLToPath(new URL('../nix/', import.meta.url));
@@ -84,4 +86,19 @@ export async function writeModules(home: string, name: string, modules: readonly
   const path = join(home, name);
   await writeFile(path, `{ lib, pkgs, ... }: {\n${modules.map((text, index) => `"${index}" = ${text};\n`).join('')}}\n`);
   return path;
+}
+
+const credentialsDirectory = '/run/credentials/forgejo-runner-controller.service';
+const etc = '/etc/forgejo-runner-controller/config.yaml';
+
+/** What the service makes of the rendered file on the host, where systemd has put beside it what the unit says. */
+export function loadRendered({ unit, settings: rendered }: Pick<Evaluated, 'unit' | 'settings'>): Promise<Config> {
+  if (unit === undefined || rendered === undefined) throw new Error('there is no unit or no configuration');
+  const copies = [unit.serviceConfig['LoadCredential'] ?? []].flat().map((pair) => pair.split(':')[0] ?? '');
+  const files = Object.fromEntries(copies.map((copy) => [`${credentialsDirectory}/${copy}`, goodToken]));
+  return loadConfig({
+    file: etc,
+    env: { ...unit.environment, CREDENTIALS_DIRECTORY: credentialsDirectory },
+    host: hostWith({ ...files, [etc]: { text: JSON.stringify(rendered), mode: 0o640 } }, [unit.environment['RUNNER_PATH'] ?? '']),
+  });
 }

@@ -1,0 +1,2 @@
+# `nix-shell`: what `nix develop` gives, for whoever uses no flakes.
+args: (import ./default.nix args).shell

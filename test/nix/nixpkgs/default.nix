@@ -1,0 +1,7 @@
+# What `import nixpkgs { system = ...; }` gives.
+{ system }:
+import ./packages.nix {
+  lib = import ./lib.nix;
+  inherit system;
+  path = ./.;
+}
