@@ -27,7 +27,7 @@ const flags = [
   '--bundle',
   '--minify',
   '--format=iife',
-  '--target=chrome122,firefox122,safari17.4',
+  '--target=chrome123,firefox122,safari17.5',
   '--charset=utf8',
   '--legal-comments=none',
   '--log-level=error',

@@ -122,6 +122,8 @@ test('while the service is away it says so and how old the picture is; started a
   const { page } = await chromium.open(scene.url, { expected: away });
   await page.locator('[data-connection="live"]').waitFor();
   await page.evaluate('window.loadedOnce = true');
+  scene.show(hour);
+  const resumed = page.waitForRequest((request) => request.url().endsWith('/api/v1/events') && 'last-event-id' in request.headers());
   await scene.stop();
   await page.locator('[data-connection="away"]').waitFor();
   expect(await page.locator('#notice').innerText()).toMatch(/^The service does not answer since \d\d:\d\d:\d\d\./);
@@ -132,6 +134,8 @@ test('while the service is away it says so and how old the picture is; started a
   await page.locator('[data-connection="live"]').waitFor();
   await page.locator('#restarted', { hasText: 'was started again' }).waitFor();
   await page.getByText('Nothing runs.').waitFor();
+  // Of the start before this one: the service knows that it is.
+  expect((await resumed).headers()['last-event-id']).toMatch(/^[0-9a-z]+-1$/);
   expect(await page.locator('#notice').innerText()).toBe('');
   scene.show({ ...hour, startedAt: Date.now() });
   await page.locator('#running li').nth(4).waitFor();
@@ -146,6 +150,36 @@ test('where no more may follow the events it asks every few seconds, says so, an
   expect(await page.locator('#notice').innerText()).toContain('TOO_MANY_FOLLOWERS');
   scene.show({ ...hour, runners: [] });
   await page.getByText('Nothing runs.').waitFor();
+});
+
+test('a tab that nobody looks at follows nothing; looked at again it shows what happened meanwhile', async () => {
+  const hour = busyHour(Date.now());
+  const scene = await pageScene(hour, { followers: 1 });
+  const { page } = await chromium.open(scene.url);
+  await page.locator('[data-connection="live"]').waitFor();
+  const turn = (hidden: boolean): Promise<unknown> =>
+    page.evaluate(
+      `Object.defineProperty(document, 'hidden', { configurable: true, value: ${hidden} }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  const events = `${scene.url}api/v1/events`;
+  expect((await fetch(events)).status).toBe(503);
+  await turn(true);
+  const leave = new AbortController();
+  await expect.poll(async () => (await fetch(events, { signal: leave.signal })).status, { timeout: 20_000 }).toBe(200);
+  leave.abort();
+  scene.show({ ...hour, runners: [] });
+  await turn(false);
+  await page.getByText('Nothing runs.').waitFor();
+  await page.locator('[data-connection="live"]').waitFor();
+});
+
+test('where no more may follow a log, what it holds is shown once', async () => {
+  const logs: AppOptions['logs'] = { open: (_, following) => Promise.resolve(following ? 'too-many' : { text: 'so far\n' }) };
+  const { url } = await pageScene(busyHour(Date.now()), { logs });
+  const { page } = await chromium.open(url, { expected: /^console: Failed to load resource: .* 503/ });
+  await page.locator('#running button', { hasText: 'Log' }).first().click();
+  await page.getByText('this is what it has written until now').waitFor();
+  expect(await page.locator('#log-text').textContent()).toBe('so far\n');
 });
 
 test('the log of a runner comes as it is written, and ends with the cause', async () => {

@@ -1,6 +1,7 @@
 // What the packaged program says before it runs anything: a second copy, a wrong configuration, a host that cannot, check-config; each with
 // its exit code and a sentence that says what to do.
 
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -18,6 +19,19 @@ describe('the start', () => {
     ]);
     expect(await scene.done(service, await scene.queue('true'))).toMatchObject({ status: 'success' });
     await scene.clean(service);
+  });
+
+  test('the packaged service has its page, whole and under its own policy', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const service = await scene.start();
+    const answer = await fetch(`${service.url}/`);
+    const [, script = ''] = /<script>(.*?)<\/script>/s.exec(await answer.text()) ?? [];
+    const hash = createHash('sha256').update(script).digest('base64');
+    expect([answer.status, answer.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.stringContaining(`script-src 'sha256-${hash}'`),
+    ]);
+    expect(script.length).toBeGreaterThan(10_000);
   });
 
   test('a state directory of another controller id is refused with code 4', async ({ onTestFinished }) => {

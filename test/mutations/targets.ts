@@ -8,6 +8,7 @@ import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
+import { pageTargets } from './page.ts';
 import { stepTargets } from './steps.ts';
 import { tracesTargets } from './traces.ts';
 
@@ -20,5 +21,6 @@ export const targets: readonly Target[] = [
   ...metricsTargets,
   ...cliTargets,
   ...archiveTargets,
+  ...pageTargets,
   ...tracesTargets,
 ];

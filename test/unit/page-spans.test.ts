@@ -41,7 +41,7 @@ test('a runner goes through its phases one behind the other, and one that was no
   expect(phasesOf(killed)?.map(([name]) => name)).toEqual(['starting', 'bad']);
   // A clock that was set back: nothing runs backwards.
   const [odd] = spansOf([], [done('d', 10, 5, { assigned_at: at(12), picked_at: at(1), cleaning_at: at(3) })], now);
-  for (const phase of odd?.phases ?? []) expect(phase.to).toBeGreaterThan(phase.from);
+  expect(phasesOf(odd)).toEqual([['pickup', 10, 5]]);
 });
 
 test('what goes on lasts until now, is not shown twice once it has ended, and what ended an hour ago is gone', () => {

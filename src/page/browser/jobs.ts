@@ -19,15 +19,16 @@ const waitingShown = 100;
 const endedShown = 30;
 
 export function createLists(doors: Doors): Lists {
-  const running = rowsIn<Live>(place('running'), keyOf, () => liveRow(doors), place('running-title'));
+  let picture: Picture | undefined;
+  const clock = (): number => now() + (picture?.skewMs ?? 0);
+  const running = rowsIn<Live>(place('running'), keyOf, () => liveRow(doors, clock), place('running-title'));
   const waiting = rowsIn<Waiting>(
     place('waiting'),
     ({ forge, job_id: id, handle }) => `${forge} ${id} ${handle}`,
-    waitingRow,
+    () => waitingRow(clock),
     place('waiting-title'),
   );
   const ended = rowsIn<Done>(place('ended'), keyOf, () => doneRow(doors), place('ended-title'));
-  let picture: Picture | undefined;
 
   function tick(): void {
     if (picture === undefined) return;
@@ -69,7 +70,7 @@ function placeOf({ forge, repository_id: repository, attempt, job_id: job }: Wai
   return `job ${job}${attempt > 1 ? `, attempt ${attempt}` : ''} · repository ${repository} at ${forge}`;
 }
 
-function liveRow(doors: Doors): Row<Live> {
+function liveRow(doors: Doors, clock: () => number): Row<Live> {
   const [name, phase, facts, trouble] = [
     element('strong'),
     element('span', { class: 'chip' }),
@@ -97,7 +98,7 @@ function liveRow(doors: Doors): Row<Live> {
       const since = Date.parse(runner.picked_at ?? runner.assigned_at ?? runner.scheduled_at);
       say(
         facts,
-        `${placeOf(runner)} · ${runner.labels.join(', ')} · profile ${runner.profile} · runner ${runner.id} · for ${ageOf(now() - since)}`,
+        `${placeOf(runner)} · ${runner.labels.join(', ')} · profile ${runner.profile} · runner ${runner.id} · for ${ageOf(clock() - since)}`,
       );
       const { stop: ordered, last_error: error, attempts } = runner;
       const told = [
@@ -114,7 +115,7 @@ function liveRow(doors: Doors): Row<Live> {
   };
 }
 
-function waitingRow(): Row<Waiting> {
+function waitingRow(clock: () => number): Row<Waiting> {
   const [name, labels, facts, why] = [element('strong'), element('span'), element('p', { class: 'quiet' }), element('p', { class: 'why' })];
   const node = element('li', {}, element('p', { class: 'name' }, name, ' ', labels), why, facts);
   return {
@@ -124,7 +125,7 @@ function waitingRow(): Row<Waiting> {
       say(name, job.job_name);
       say(why, job.sentence);
       const inLine = job.position === null ? '' : ` · number ${job.position} in line`;
-      const startsIn = job.estimate.start_at === null ? undefined : Date.parse(job.estimate.start_at) - now();
+      const startsIn = job.estimate.start_at === null ? undefined : Date.parse(job.estimate.start_at) - clock();
       const guess = startsIn === undefined ? '' : startsIn < 1_000 ? ' · may start any moment' : ` · may start in about ${ageOf(startsIn)}`;
       say(facts, placeOf(job) + inLine + guess);
       const wanted = job.labels.map((label) => element('span', { class: 'chip' }, quoted(label)));

@@ -37,21 +37,20 @@ export function createLogView(): LogView {
     if (keepUp.checked) text.scrollTop = text.scrollHeight;
   }
 
-  async function read(runner: string, signal: AbortSignal): Promise<void> {
-    const path = `api/v1/runners/${encodeURIComponent(runner)}/log?follow=true`;
+  async function read(runner: string, signal: AbortSignal, following = true): Promise<void> {
+    const path = `api/v1/runners/${encodeURIComponent(runner)}/log?follow=${following}`;
+    const live = following ? 'Live: new lines come as they are written.' : '';
+    const over = following ? 'That is all: the log has ended.' : 'As many follow logs as may: this is what it has written until now.';
     try {
-      await follow({
-        path,
-        signal,
-        heard: (opened) => opened && say(state, 'Live: new lines come as they are written.'),
-        line: (line) => !signal.aborted && write(line),
-      });
+      await follow({ path, signal, heard: (opened) => opened && say(state, live), line: (line) => !signal.aborted && write(line) });
       if (signal.aborted) return;
       flush();
-      say(state, 'That is all: the log has ended.');
+      say(state, over);
     } catch (error) {
       if (!(error instanceof Trouble)) throw error;
-      if (!signal.aborted) say(state, `${error.message}. Open the log again to go on.`);
+      if (signal.aborted) return;
+      if (following && error.status === 503) return read(runner, signal, false);
+      say(state, error.status === undefined ? `${error.message}. Open the log again to go on.` : error.message);
     }
   }
 

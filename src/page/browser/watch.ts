@@ -59,7 +59,7 @@ export function createWatch({ took, connected }: Watcher): Watch {
       const [status, health, jobs] = await Promise.all([read('status'), read('health'), earlier]);
       whole = false;
       const takenAt = now();
-      notBefore = takenAt + Math.max(leastGapMs, 10 * (takenAt - begunAt));
+      notBefore = takenAt + Math.max(leastGapMs, 5 * (takenAt - begunAt));
       const { skewMs } = status;
       for (const job of jobs?.value.jobs ?? []) if (job.state === 'done') keep({ ...job, id: job.runner });
       for (const each of status.value.recent) keep(each);
