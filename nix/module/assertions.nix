@@ -106,6 +106,7 @@ let
   rawFaults =
     fault (cfg.forges != { }) "configFile is set beside forges, which would have no effect. Keep one of them."
     ++ fault cfg.openFirewall "openFirewall needs to know settings.http, and with configFile the module does not. Open the port by networking.firewall.allowedTCPPorts."
+    ++ fault (!cfg.polling.enable) "configFile is set beside polling.enable, which would have no effect. Write maxConcurrent: 0 into that file."
     ++ fault (cfg.driver != "nspawn") "configFile is set beside driver, which would have no effect. Write driver into that file, and leave this option out.";
 
   faults =

@@ -99,7 +99,7 @@ let
         description = "Records of what runs. Its file system must take idmapped mounts (ext4, xfs, btrfs, zfs 2.2).";
       };
       maxConcurrent = mkOption {
-        type = types.ints.between 1 10000;
+        type = types.ints.between 0 10000;
         default = 7;
         description = "How many machines at once, at most; also at most as many as `network.pool` has subnets.";
       };
@@ -221,6 +221,15 @@ in
       default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
       defaultText = literalExpression "whether this machine can run programs of the host";
       description = "Let the service's own `check-config` read the rendered settings when the system is built, so that no switch brings a mistake.";
+    };
+
+    polling.enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether waiting jobs are taken. Without it the service runs, finishes what it began and tells what waits, and starts nothing:
+        `settings.maxConcurrent` is 0. A switch only reloads it, and touches no running job.
+      '';
     };
 
     driver = mkOption {

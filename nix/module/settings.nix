@@ -100,6 +100,7 @@ in
         openPorts
         ;
     });
+    maxConcurrent = mkIf (!cfg.polling.enable) (lib.mkForce 0);
     driver = mkIf (cfg.driver != "nspawn") (mkDefault cfg.driver);
     http.tokenFile = mkIf (cfg.apiTokenFile != null) (mkDefault "$CREDENTIALS_DIRECTORY/api-token");
   };

@@ -112,7 +112,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   if (stateDir === '/') findings.add('stateDir', 'is the root of the host', `write a directory of its own, such as ${defaultStateDir}`);
   const pollIntervalMs = root.get('pollInterval', pollDuration) ?? 1_000;
   const jobTimeoutMs = root.get('jobTimeout', duration(1_000)) ?? 7_200_000;
-  const maxConcurrent = root.get('maxConcurrent', integer(1, 10_000)) ?? 7;
+  const maxConcurrent = root.get('maxConcurrent', integer(0, 10_000)) ?? 7;
   const maxPerRepository = root.get('maxPerRepository', integer(1, 10_000));
   const network = readNetwork(root, findings);
   checkCapacity(maxConcurrent, network, findings);

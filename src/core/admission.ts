@@ -138,7 +138,11 @@ export function inFairOrder<C extends Pick<Candidate, 'job'>>(candidates: readon
 function admit(candidate: Candidate, books: Books, policy: Policy, now: number): Runner | Omit<Denial, 'position'> {
   const { job, profiles } = candidate;
   if (books.ids.size >= policy.maxConcurrent) {
-    return { job, reason: 'capacity', sentence: `all ${policy.maxConcurrent} machines are in use (maxConcurrent)` };
+    const closed = policy.maxConcurrent === 0;
+    const sentence = closed
+      ? 'nothing is started here: maxConcurrent is 0'
+      : `all ${policy.maxConcurrent} machines are in use (maxConcurrent)`;
+    return { job, reason: 'capacity', sentence };
   }
   const repository = repositoryKeyOf(job.forge, job.repositoryId);
   if (policy.maxPerRepository !== undefined && (books.perRepository.get(repository) ?? 0) >= policy.maxPerRepository) {

@@ -70,6 +70,12 @@ in
   # The service comes before its tokens: nothing is copied at the start.
   roll-out = with' { allowPending = true; };
 
+  # Up and well, and starts nothing.
+  closed = with' {
+    polling.enable = false;
+    settings.maxConcurrent = 12;
+  };
+
   all-limits = with' {
     profiles = {
       big = {

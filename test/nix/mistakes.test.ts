@@ -71,6 +71,10 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
     'openFirewall needs to know settings.http, and with configFile',
   ],
   [
+    `{ ${service('enable = true; configFile = "/run/c"; polling.enable = false;')} }`,
+    'configFile is set beside polling.enable, which would have no effect.',
+  ],
+  [
     `{ boot.enableContainers = true; ${service('enable = true; configFile = "/run/c"; driver = "nixos-container";')} }`,
     'configFile is set beside driver, which would have no effect.',
   ],
@@ -95,7 +99,7 @@ const slips: readonly (readonly [module: string, words: RegExp])[] = [
   [more('profiles.a.memory = "lots";'), /profiles\.a\.memory' is not of type `null or size such as "4GiB"/],
   [more('profiles.a.timeouts.job = "tomorrow";'), /profiles\.a\.timeouts\.job' is not of type `null or duration such as/],
   [more('forges.forge.url = 3000;'), /forges\.forge\.url' is not of type/],
-  [more('settings.maxConcurrent = 0;'), /settings\.maxConcurrent' is not of type/],
+  [more('settings.maxConcurrent = -1;'), /settings\.maxConcurrent' is not of type/],
   [more(`settings.controllerId = ${long};`), /settings\.controllerId' is not of type/],
   [more('configFile = "config.yaml";'), /configFile' is not of type/],
   [more('driver = "docker";'), /driver' is not of type/],

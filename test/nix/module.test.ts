@@ -238,6 +238,14 @@ const of = (more: string) => `{ services.forgejo-runner-controller = {
   ${more} }; }`;
 
 describe('a switch', () => {
+  test('of polling.enable to false leaves the service up, and it starts nothing', async () => {
+    expect((await loaded('closed')).maxConcurrent).toBe(0);
+    expect(evaluatedAs('closed').unit).toMatchObject({
+      wantedBy: ['multi-user.target'],
+      restartTriggers: evaluatedAs('away').unit.restartTriggers,
+    });
+  });
+
   test('to another configuration reloads the service, unless it changed in what only a start reads; a restart spares running jobs', async () => {
     const changes = [
       '',

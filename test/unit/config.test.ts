@@ -199,6 +199,7 @@ describe('what is refused', () => {
     ['pollInterval', `${basicYaml}pollInterval: 0`, 'is the number 0, which is too short'],
     ['pollInterval', `${basicYaml}pollInterval: soon`, 'is the string "soon": write a duration such as'],
     ['maxConcurrent', `${basicYaml}maxConcurrent: [1]`, 'is a list: write a whole number'],
+    ['maxConcurrent', `${basicYaml}maxConcurrent: -1`, 'write a whole number from 0'],
     ['maxConcurrent', `${basicYaml}maxConcurrent: 101`, 'but the pool has room for 100 machines'],
     ['network.pool', `${basicYaml}network: {pool: 8.8.8.0/24}`, 'is not private'],
     ['network.pool', `${basicYaml}network: {pool: 127.0.0.0/8}`, 'overlaps loopback'],

@@ -71,6 +71,12 @@ describe('admission', () => {
     });
     expect(launched(plan(world, aPolicy({ maxConcurrent: 4 }), 0).actions)).toEqual([5]);
   });
+  test('with no machine at all allowed nothing new is started, every waiting job is told so, and what was begun goes on', () => {
+    const recorded = aRunner(aJob(1));
+    const { actions, denials } = plan(aWorld({ ...waitingFor(aJob(5)), runners: [recorded] }), aPolicy({ maxConcurrent: 0 }), 0);
+    expect(launched(actions)).toEqual([1]);
+    expect(denials).toMatchObject([{ job: { id: 5 }, reason: 'capacity', sentence: 'nothing is started here: maxConcurrent is 0' }]);
+  });
   test('per profile and per repository caps hold within one tick too', () => {
     const profiles = [aProfile({ max: 1 })];
     expect(launched(plan(aWorld(waitingFor(aJob(1), aJob(2))), aPolicy({ profiles }), 0).actions)).toEqual([1]);
