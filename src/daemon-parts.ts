@@ -81,8 +81,7 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
 
   function forgeOf(entry: Entry['config']): Forge {
     const known = entries.findLast(({ config: { name } }) => name === entry.name);
-    // How often it is asked is the reconciler's business.
-    if (known !== undefined && isDeepStrictEqual({ ...known.config, pollIntervalMs: entry.pollIntervalMs }, entry)) return known.forge;
+    if (known !== undefined && isDeepStrictEqual(placeOnly(known.config), placeOnly(entry))) return known.forge;
     const forge = createForgejo({ ...entry, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
     entries.push({ config: entry, forge });
     return forge;
@@ -90,7 +89,12 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
 
   const places = new Map(config.forges.map(({ name, url, scope }) => [name, placeOf(url, scope)]));
   const settingsOf = (wanted: Config): Settings => ({
-    forges: wanted.forges.map((entry) => ({ forge: forgeOf(entry), url: entry.url, pollIntervalMs: entry.pollIntervalMs })),
+    forges: wanted.forges.map((entry) => ({
+      forge: forgeOf(entry),
+      url: entry.url,
+      pollIntervalMs: entry.pollIntervalMs,
+      ...(entry.webhook === undefined ? {} : { hookedIntervalMs: entry.webhook.pollIntervalMs }),
+    })),
     policy: policyOf(wanted, description),
   });
   return {
@@ -118,6 +122,12 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
       await store.close();
     },
   };
+}
+
+/** How often it is asked, and what wakes that, is the reconciler's business. */
+function placeOnly(entry: Entry['config']): unknown {
+  const { pollIntervalMs: _interval, webhook: _webhook, ...place } = entry;
+  return place;
 }
 
 /** Every address under which machines or this service know a forge. */

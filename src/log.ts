@@ -37,7 +37,8 @@ export type Event =
   | 'archive'
   | 'telemetry'
   | 'warning'
-  | 'http';
+  | 'http'
+  | 'webhook';
 
 /** Facts of an event. Runner id, forge, repository id, job id and handle always go under these names. */
 export type Facts = {

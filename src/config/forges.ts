@@ -6,7 +6,7 @@ import { duration, flag, forgeWord, oneOf, plainName, repository, webAddress } f
 import { describe, isMap, openSection, type Findings, type Section } from './reader.ts';
 import { readTokenFile, type TokenContext } from './token-file.ts';
 
-const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending'] as const;
+const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending', 'webhook'] as const;
 const scopeForms = '{repository: owner/name}, {organization: name}, {user: true} or {instance: true}';
 /** codeberg.org asks for patience; the stock runner polls it no faster either. */
 const publicIntervalMs = 30_000;
@@ -49,7 +49,21 @@ async function readForge(section: Section, count: number, context: Context): Pro
   const slow = new URL(url).hostname === 'codeberg.org';
   if (slow && section.has('pollInterval') && asked < publicIntervalMs)
     findings.warn(section.pathOf('pollInterval'), 'codeberg.org is polled every 30s at most');
-  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs: slow ? Math.max(asked, publicIntervalMs) : asked };
+  const pollIntervalMs = slow ? Math.max(asked, publicIntervalMs) : asked;
+  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...(await readWebhook(section, pollIntervalMs, context)) };
+}
+
+/** What a lost delivery may cost; beyond it the alert of a forge that is not polled would be right. */
+const mostHookedMs = 120_000;
+
+async function readWebhook(forge: Section, pollIntervalMs: number, context: Context): Promise<Pick<ForgeConfig, 'webhook'>> {
+  const section = forge.section('webhook', ['secretFile', 'pollInterval']);
+  if (section === undefined) return {};
+  const secretFile = await readTokenFile(section, false, context, 'secretFile');
+  const asked = section.get('pollInterval', duration(100, mostHookedMs, '30s or 2m')) ?? pollIntervalMs;
+  if (section.has('pollInterval') && asked < pollIntervalMs)
+    context.findings.warn(section.pathOf('pollInterval'), 'is shorter than the interval without webhooks, which stays');
+  return secretFile === undefined ? {} : { webhook: { secretFile, pollIntervalMs: Math.max(asked, pollIntervalMs) } };
 }
 
 function readScope(section: Section, findings: Findings): Scope | undefined {

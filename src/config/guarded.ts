@@ -83,7 +83,8 @@ export function guardedPathsOf({
   telemetry,
 }: Pick<Config, 'stateDir' | 'forges' | 'http' | 'telemetry'>): readonly string[] {
   const single = [http.tokenFile, http.socket, telemetry?.headersFile].filter((path) => path !== undefined);
-  return [stateDir, ...forges.map((forge) => forge.tokenFile), ...single];
+  const ofForges = forges.flatMap(({ tokenFile, webhook }) => [tokenFile, ...(webhook === undefined ? [] : [webhook.secretFile])]);
+  return [stateDir, ...ofForges, ...single];
 }
 
 /** Refuses binds and template directories that would show a job what is guarded; `own` are this service's own secrets (I7). */

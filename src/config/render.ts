@@ -41,8 +41,16 @@ function archiveOf({ maxAgeMs, maxBytes, perJobBytes }: Config['archive']): Read
 }
 
 function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
-  const { name, url, instanceUrl, scope, tokenFile } = forge;
-  return { name, url, instanceUrl, scope: scopeOf(scope), tokenFile, pollInterval: formatDuration(forge.pollIntervalMs) };
+  const { name, url, instanceUrl, scope, tokenFile, webhook } = forge;
+  return {
+    name,
+    url,
+    instanceUrl,
+    scope: scopeOf(scope),
+    tokenFile,
+    pollInterval: formatDuration(forge.pollIntervalMs),
+    ...(webhook === undefined ? {} : { webhook: { secretFile: webhook.secretFile, pollInterval: formatDuration(webhook.pollIntervalMs) } }),
+  };
 }
 
 function scopeOf(scope: Scope): Readonly<Record<string, unknown>> {

@@ -13,6 +13,13 @@ export type ForgeConfig = {
   readonly tokenFile: string;
   /** Per-forge quiet poll interval; defaults to the global one. */
   readonly pollIntervalMs: number;
+  /** Deliveries that wake the poll; absent = none are taken. */
+  readonly webhook?: {
+    /** A file with the secret that they are signed with; read at each use. */
+    readonly secretFile: string;
+    /** The quiet poll interval once they come. */
+    readonly pollIntervalMs: number;
+  };
 };
 
 export type NetworkConfig = {

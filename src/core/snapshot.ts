@@ -26,6 +26,8 @@ export type ForgeView = {
   readonly lastGoodPollAt?: number;
   /** How long that poll took. */
   readonly lastPollMs?: number;
+  /** When a webhook last asked to look. */
+  readonly lastWebhookAt?: number;
   readonly error?: { readonly code: string; readonly message: string; readonly since: number };
   readonly waiting: number;
   readonly running: number;

@@ -15,6 +15,7 @@ import { mountPage, pagePath, type Pages } from './page.ts';
 import type { RunnerLogs } from './runner-log.ts';
 import { routes, type Answers, type Route, type RouteName } from './routes.ts';
 import type { ApiSettings } from './status.ts';
+import { mountWebhook, webhookPath } from './webhook.ts';
 import type { Problem } from './wire.ts';
 
 export { createRunnerLogs, type RunnerLogs } from './runner-log.ts';
@@ -71,6 +72,8 @@ export function createApp(options: AppOptions): App {
   if (metering !== undefined) app.use(countedBy(metering));
   app.use(secured);
   if (reach === 'loopback') app.use(loopbackNamesOnly);
+  // Before who may ask is judged: a delivery bears a signature, and no token.
+  if (reach !== 'socket') mountWebhook(app, basePath, { ...options, kick: (forge) => options.reconciler.kick(forge), refuse });
   if (reach === 'network') app.use(admittedOnly(admittance));
   const handlers = handlersOf({ ...options, mask, basePath });
   for (const name of Object.keys(routes).filter(isRouteName)) {
@@ -82,14 +85,12 @@ export function createApp(options: AppOptions): App {
   }
   if (metering !== undefined) mountMetrics(app, basePath, metering);
   if (page !== undefined) mountPage(app, basePath, page);
+  if (reach !== 'socket') app.all(basePath + inHono(webhookPath), (c) => notAllowed(c, webhookPath, ['POST']));
   for (const [path, methods] of methodsByPath([
     ...(metering === undefined ? [] : [metricsPath]),
     ...(page === undefined ? [] : [pagePath]),
   ]))
-    app.all(basePath + inHono(path), (c) => {
-      c.header('allow', methods.join(', '));
-      return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
-    });
+    app.all(basePath + inHono(path), (c) => notAllowed(c, path, methods));
   app.notFound((c) => answer(c, 404, 'NOT_FOUND', 'Not found', `There is nothing here; ${basePath}/openapi.json lists what there is.`));
   app.onError((error, c) => {
     if (isControllerError(error, 'PARAMETER_INVALID'))
@@ -102,6 +103,11 @@ export function createApp(options: AppOptions): App {
     return answer(c, 500, 'INTERNAL', 'Internal error', 'This is a bug; the log of the service says more.');
   });
   return app;
+}
+
+function notAllowed(c: Context, path: string, methods: readonly string[]): Response {
+  c.header('allow', methods.join(', '));
+  return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
 }
 
 async function replyOf(c: Ask, handlers: Handlers, name: RouteName): Promise<Response> {

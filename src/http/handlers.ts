@@ -24,6 +24,8 @@ export type Reconciling = {
   stop(id: string): boolean;
   /** Looks again soon; `poll`: and asks the forges. */
   wake(poll?: boolean): void;
+  /** A webhook of that forge came: it is asked soon. */
+  kick(forge: string): void;
   /** At the next look: sweeps and audits. */
   maintain(): void;
 };

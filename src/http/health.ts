@@ -37,7 +37,8 @@ export function healthOf(snapshot: Snapshot, settings: ApiSettings, now: number)
 }
 
 function forgeReason(forge: ForgeView, snapshot: Snapshot, settings: ApiSettings, now: number): string | undefined {
-  const interval = settings.forges.find(({ name }) => name === forge.name)?.pollIntervalMs ?? settings.pollIntervalMs;
+  const own = settings.forges.find(({ name }) => name === forge.name);
+  const interval = Math.max(own?.pollIntervalMs ?? settings.pollIntervalMs, own?.webhook?.pollIntervalMs ?? 0);
   // A slow forge is polled at twenty times its reply time, so it may be quiet for longer than its interval says.
   const limit = Math.max(freshnessLimitMs(interval), 60 * (forge.lastPollMs ?? 0));
   const age = now - (forge.lastGoodPollAt ?? snapshot.startedAt);

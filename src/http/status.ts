@@ -12,7 +12,11 @@ export type ApiSettings = {
   readonly jobTimeoutMs: number;
   /** Which configuration is in force, see configHashOf. */
   readonly configHash: string;
-  readonly forges: readonly { readonly name: ForgeName; readonly pollIntervalMs: number }[];
+  readonly forges: readonly {
+    readonly name: ForgeName;
+    readonly pollIntervalMs: number;
+    readonly webhook?: { readonly secretFile: string; readonly pollIntervalMs: number };
+  }[];
   /** How the configuration was read again last, if it was. */
   readonly reload?: Reload;
 };
@@ -182,6 +186,7 @@ function forgeOf(forge: ForgeView, settings: ApiSettings, iso: Show): Status['fo
     last_good_poll: orNull(forge.lastGoodPollAt, iso),
     poll_ms: forge.lastPollMs ?? null,
     poll_interval_seconds: intervalMs / 1000,
+    last_webhook: orNull(forge.lastWebhookAt, iso),
     error: problemOf(forge.error, iso),
     waiting: forge.waiting,
     running: forge.running,

@@ -9,6 +9,8 @@ import type { Log } from '../log.ts';
 export type Token = {
   /** Rejects with STORE_FAILED when the file holds no token that may be used. */
   fits(given: string): Promise<boolean>;
+  /** What the file holds; rejects likewise. */
+  text(): Promise<string>;
 };
 
 /** Far more than a token needs; a larger file is the wrong file. */
@@ -16,16 +18,16 @@ const mostBytes = 64 * 1024;
 /** What can be tried out is no secret. */
 const leastCharacters = 16;
 
-export function createToken(path: string, log: Pick<Log, 'conceal'>): Token {
+/** `what` it is, for a sentence. */
+export function createToken(path: string, log: Pick<Log, 'conceal'>, what = 'token of the API'): Token {
   let concealed: string | undefined;
-  return {
-    async fits(given) {
-      const token = await read(path);
-      if (concealed !== token) log.conceal(token);
-      concealed = token;
-      return timingSafeEqual(digestOf(given), digestOf(token));
-    },
-  };
+  async function text(): Promise<string> {
+    const token = await read({ path, what });
+    if (concealed !== token) log.conceal(token);
+    concealed = token;
+    return token;
+  }
+  return { text, fits: async (given) => timingSafeEqual(digestOf(given), digestOf(await text())) };
 }
 
 /** Of one length, whatever was given. */
@@ -33,22 +35,25 @@ function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-async function read(path: string): Promise<string> {
-  const token = (await textOf(path)).trim();
-  if (token.startsWith('PENDING-')) throw refuse(path, 'holds a placeholder: put a real token into it');
-  if (!/^[!-~]*$/.test(token)) throw refuse(path, 'holds more than one word: it must be one line with the token alone');
-  if (token.length < leastCharacters) throw refuse(path, `holds fewer than ${leastCharacters} characters: put a longer token into it`);
+type Place = { readonly path: string; readonly what: string };
+
+async function read(place: Place): Promise<string> {
+  const token = (await textOf(place)).trim();
+  if (token.startsWith('PENDING-')) throw refuse(place, 'holds a placeholder: put a real one into it');
+  if (!/^[!-~]*$/.test(token)) throw refuse(place, 'holds more than one word: it must be one line with that alone');
+  if (token.length < leastCharacters) throw refuse(place, `holds fewer than ${leastCharacters} characters: put a longer one into it`);
   return token;
 }
 
-async function textOf(path: string): Promise<string> {
+async function textOf(place: Place): Promise<string> {
+  const { path } = place;
   try {
     // Not to wait for a writer, if it is a pipe.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const status = await file.stat();
-      if (!status.isFile() || status.size > mostBytes) throw refuse(path, 'is no file of a token');
-      if ((status.mode & 0o022) !== 0) throw refuse(path, 'may be changed by others: set its mode to 0600');
+      if (!status.isFile() || status.size > mostBytes) throw refuse(place, 'is no such file');
+      if ((status.mode & 0o022) !== 0) throw refuse(place, 'may be changed by others: set its mode to 0600');
       return await file.readFile('utf8');
     } finally {
       await file.close();
@@ -56,10 +61,10 @@ async function textOf(path: string): Promise<string> {
   } catch (error) {
     if (error instanceof ControllerError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw refuse(path, `cannot be read (${code}): check its owner and mode`, error);
+    throw refuse(place, `cannot be read (${code}): check its owner and mode`, error);
   }
 }
 
-function refuse(path: string, what: string, cause?: unknown): ControllerError {
-  return new ControllerError('STORE_FAILED', `The token file of the API (${path}) ${what}.`, { cause });
+function refuse({ path, what }: Place, trouble: string, cause?: unknown): ControllerError {
+  return new ControllerError('STORE_FAILED', `The file of the ${what} (${path}) ${trouble}.`, { cause });
 }

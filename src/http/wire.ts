@@ -125,6 +125,8 @@ export const statusSchema = z.object({
       last_good_poll: time.nullable(),
       poll_ms: z.number().nullable(),
       poll_interval_seconds: z.number(),
+      /** When a webhook last asked to look, signed by the forge. */
+      last_webhook: time.nullable(),
       error: problem.nullable(),
       waiting: z.number(),
       running: z.number(),

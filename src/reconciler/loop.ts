@@ -23,7 +23,13 @@ import { createQueue, type Queue } from './queue.ts';
 
 /** What may change while the loop runs. A forge whose entry is unchanged is the same object again. */
 export type Settings = {
-  readonly forges: readonly { readonly forge: Forge; readonly url: string; readonly pollIntervalMs: number }[];
+  readonly forges: readonly {
+    readonly forge: Forge;
+    readonly url: string;
+    readonly pollIntervalMs: number;
+    /** The same once webhooks come. */
+    readonly hookedIntervalMs?: number | undefined;
+  }[];
   readonly policy: Omit<Policy, 'mode'>;
 };
 
@@ -148,12 +154,12 @@ export function takeSettings(loop: Loop): void {
   loop.next = undefined;
   loop.settings = next;
   const kept = new Set<ForgeName>();
-  for (const { forge, url, pollIntervalMs } of next.forges) {
+  for (const { forge, url, pollIntervalMs, hookedIntervalMs } of next.forges) {
     const before = settings.forges.find((entry) => entry.forge === forge);
     kept.add(forge.name);
-    if (before?.url === url && before.pollIntervalMs === pollIntervalMs) continue;
+    if (before?.url === url && before.pollIntervalMs === pollIntervalMs && before.hookedIntervalMs === hookedIntervalMs) continue;
     forges.set(forge.name, forge);
-    pollers.set(forge.name, createPoller(url, pollIntervalMs, options.random, numbering));
+    pollers.set(forge.name, createPoller(url, { quietMs: pollIntervalMs, hookedMs: hookedIntervalMs }, options.random, numbering));
   }
   for (const name of forges.keys()) {
     if (kept.has(name)) continue;

@@ -7,6 +7,10 @@ import { isControllerError, type ControllerError } from '../errors.ts';
 /** After anything happened, this interval for this long. */
 const busyIntervalMs = 500;
 const busyForMs = 60_000;
+/** A webhook comes before its jobs are listed as often as after: for this long they are looked for. */
+const kickedForMs = 15_000;
+/** So long after the last webhook more of them are reckoned with. */
+const trustedForMs = 24 * 3_600_000;
 /**
  * A reply may cost at most one twentieth of the interval, up to a cap: what makes a list slow may be one person's jobs, and all wait. Its cost is
  * the least of three in a row: one slow answer is a busy moment, ours as likely as the server's, and must not make us blind to what runs.
@@ -39,6 +43,8 @@ export type Poller = {
   stir(now: number): void;
   /** Ask at the next tick. */
   hurry(): void;
+  /** A webhook came: ask soon, and for a while; later as rarely as webhooks allow. However many come, no quicker than when busy. */
+  kick(now: number): void;
   status(): PollStatus;
   /** True until the forge has answered every poll for a while: it calls runners idle that have not reported to it since it came back. */
   fresh(now: number): boolean;
@@ -49,6 +55,7 @@ export type Poller = {
 export type PollStatus = {
   readonly lastGoodPollAt?: number;
   readonly lastPollMs?: number;
+  readonly lastWebhookAt?: number;
   readonly error?: { readonly code: string; readonly message: string; readonly since: number };
 };
 
@@ -58,12 +65,24 @@ export function createNumbering(): () => number {
   return () => (last += 1);
 }
 
+export type Cadence = {
+  readonly quietMs: number;
+  /** The quiet interval once webhooks come; the other one unless said otherwise. */
+  readonly hookedMs?: number | undefined;
+};
+
 /** `random` gives 0..1 and spreads retries of many controllers. */
-export function createPoller(url: string, quietIntervalMs: number, random: () => number, number = createNumbering()): Poller {
+export function createPoller(
+  url: string,
+  { quietMs, hookedMs = quietMs }: Cadence,
+  random: () => number,
+  number = createNumbering(),
+): Poller {
   const floorMs = sharedServers.get(new URL(url).hostname) ?? 0;
   let nextAt = 0;
   let polls = 0;
   let stirredAt = Number.NEGATIVE_INFINITY;
+  let kickedAt = Number.NEGATIVE_INFINITY;
   let failures = 0;
   let costs: readonly number[] = Array.from({ length: costsKept }, () => 0);
   let answersSince = Number.POSITIVE_INFINITY;
@@ -71,7 +90,9 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
   let status: PollStatus = {};
 
   const intervalAt = (now: number): number => {
-    const wanted = now - stirredAt < busyForMs ? Math.min(busyIntervalMs, quietIntervalMs) : quietIntervalMs;
+    const busy = now - stirredAt < busyForMs || now - kickedAt < kickedForMs;
+    const restMs = now - kickedAt < trustedForMs ? Math.max(quietMs, hookedMs) : quietMs;
+    const wanted = busy ? Math.min(busyIntervalMs, quietMs) : restMs;
     return Math.max(wanted, Math.min(costCapMs, costFactor * Math.min(...costs)), floorMs);
   };
 
@@ -82,7 +103,7 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
     begin: () => (polls = number()),
     count: () => polls,
     last: () => last,
-    status: () => status,
+    status: () => (Number.isFinite(kickedAt) ? { ...status, lastWebhookAt: kickedAt } : status),
     fresh: (now) => now - answersSince < freshForMs,
     doubt: () => void (answersSince = Number.POSITIVE_INFINITY),
     hurry() {
@@ -90,6 +111,10 @@ export function createPoller(url: string, quietIntervalMs: number, random: () =>
     },
     stir(now) {
       stirredAt = now;
+      if (failures === 0 && last.state === 'known') nextAt = Math.min(nextAt, last.at + intervalAt(now));
+    },
+    kick(now) {
+      kickedAt = now;
       if (failures === 0 && last.state === 'known') nextAt = Math.min(nextAt, last.at + intervalAt(now));
     },
     succeeded(list, startedAt, now) {

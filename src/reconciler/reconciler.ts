@@ -1,7 +1,7 @@
 // Promises the loop: observe, plan, act, level-triggered, ticks never overlapping. Polls, exits, HTTP and cron only wake it. A failed step
 // changes only when it is tried again and is said in the snapshot; a bug ends the process, and the first tick after start repairs.
 
-import type { Policy, RunnerId, World } from '../core/model.ts';
+import type { ForgeName, Policy, RunnerId, World } from '../core/model.ts';
 import { isOurRegistration } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
@@ -27,6 +27,8 @@ export type Reconciler = {
   settled(): Promise<void>;
   /** Look again soon; `poll`: and ask the forges. */
   wake(poll?: boolean): void;
+  /** A webhook of that forge came: it is asked soon. */
+  kick(forge: ForgeName): void;
   /** At the next tick: read registrations, audit artefacts, check forges. */
   maintain(): void;
   /** Other forges, profiles and limits from the next tick on. Running machines are left alone. */
@@ -55,6 +57,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     settled: () => loop.queue.settled(),
     wake(poll = false) {
       if (poll) for (const poller of loop.pollers.values()) poller.hurry();
+      wake(loop);
+    },
+    kick(forge) {
+      const poller = loop.pollers.get(forge);
+      if (poller === undefined) return;
+      const first = poller.status().lastWebhookAt === undefined;
+      poller.kick(options.clock.now());
+      if (first) options.log.info('webhook', { forge }, 'webhooks of the forge come; it is polled all the same');
       wake(loop);
     },
     maintain() {

@@ -81,7 +81,7 @@ function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {
   const reading = view.world?.jobs.get(forge.name);
   const jobs = reading?.state === 'known' ? reading.value.jobs : [];
   const version = view.versions.get(forge.name)?.text;
-  const { lastGoodPollAt, lastPollMs, error = view.checks.get(forge.name) } = view.pollers.get(forge.name)?.status() ?? {};
+  const { lastGoodPollAt, lastPollMs, lastWebhookAt, error = view.checks.get(forge.name) } = view.pollers.get(forge.name)?.status() ?? {};
   return {
     name: forge.name,
     url,
@@ -91,6 +91,7 @@ function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {
     ...(version === undefined ? {} : { version }),
     ...(lastGoodPollAt === undefined ? {} : { lastGoodPollAt }),
     ...(lastPollMs === undefined ? {} : { lastPollMs }),
+    ...(lastWebhookAt === undefined ? {} : { lastWebhookAt }),
     ...(error === undefined ? {} : { error }),
   };
 }

@@ -11,6 +11,7 @@ import type { Target } from './mutation.ts';
 import { pageTargets } from './page.ts';
 import { stepTargets } from './steps.ts';
 import { tracesTargets } from './traces.ts';
+import { webhookTargets } from './webhooks.ts';
 
 export const targets: readonly Target[] = [
   ...coreTargets,
@@ -23,4 +24,5 @@ export const targets: readonly Target[] = [
   ...archiveTargets,
   ...pageTargets,
   ...tracesTargets,
+  ...webhookTargets,
 ];

@@ -31,6 +31,7 @@ export function reconcilingOf(snapshot: () => Snapshot, over: Partial<AppOptions
     stop: () => true,
     wake: () => undefined,
     maintain: () => undefined,
+    kick: () => undefined,
     ...over,
   };
 }

@@ -10,7 +10,12 @@ const forge = (extra: string): string => `forges: [{url: "https://forge.example.
 describe('what loads', () => {
   test('config.example.yaml loads, and only the values marked as examples differ from the defaults', async () => {
     const yaml = await readFile(new URL('../../config.example.yaml', import.meta.url), 'utf8');
-    const files = { '/run/c/forge-token': goodToken, '/run/c/mirror-token': goodToken, '/run/c/otlp-headers': 'authorization: x' };
+    const files = {
+      '/run/c/forge-token': goodToken,
+      '/run/c/mirror-token': goodToken,
+      '/run/c/otlp-headers': 'authorization: x',
+      '/run/c/webhook-secret': 'x'.repeat(16),
+    };
     const config = await load({ yaml, env: { CREDENTIALS_DIRECTORY: '/run/c' }, files });
     expect(config.warnings).toEqual([]);
     const plain = await load({ env: basicEnv });

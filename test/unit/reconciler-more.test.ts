@@ -481,3 +481,46 @@ describe('waking', () => {
     expect(asked(rig, 'jobs')).toBe(before + 1);
   });
 });
+
+function slow(rig: Rig): void {
+  rig.reconciler.configure({
+    forges: [{ forge: rig.forge, url: 'http://forge.test', pollIntervalMs: 1_000, hookedIntervalMs: 30_000 }],
+    policy: aPolicy(),
+  });
+}
+
+describe('webhooks', () => {
+  test('a webhook wakes the poll of its forge alone; one of a forge that is not there does nothing', async () => {
+    const rig = createRig();
+    slow(rig);
+    await rig.step();
+    rig.reconciler.kick('main');
+    await rig.step(20_000);
+    await rig.step(20_000); // from now on polls are rare
+    const before = asked(rig, 'jobs');
+    rig.reconciler.kick('elsewhere');
+    await rig.step(600);
+    expect(asked(rig, 'jobs')).toBe(before);
+    rig.reconciler.kick('main');
+    await rig.step(600);
+    expect(asked(rig, 'jobs')).toBe(before + 1);
+    expect(rig.reconciler.snapshot().forges).toMatchObject([{ name: 'main', lastWebhookAt: rig.clock.now() - 600 }]);
+  });
+
+  test('the first job is served before any webhook came, and one whose delivery was lost is found by the rarer poll', async () => {
+    const rig = createRig();
+    slow(rig);
+    rig.forge.queue(1);
+    await rig.step();
+    expect(rig.driver.machines.size).toBe(1);
+    rig.reconciler.kick('main');
+    for (let index = 0; index < 80; index += 1) await rig.step(1_000);
+    rig.forge.queue(2);
+    for (let index = 0; index < 31 && jobOf(rig, 2) === undefined; index += 1) await rig.step(1_000);
+    expect(jobOf(rig, 2)).toBeDefined();
+  });
+});
+
+function jobOf(rig: Rig, id: number): unknown {
+  return rig.reconciler.snapshot().runners.find(({ job }) => job.id === id);
+}

@@ -1,0 +1,39 @@
+// Webhooks in the configuration: off unless a secret's file is named, never quicker than without, never so rare that a lost delivery costs much.
+
+import { describe, expect, test } from 'vitest';
+import { guardedPathsOf, renderConfig } from '../../src/config/config.ts';
+import { basicYaml, load, refusal } from '../support/config-fixture.ts';
+
+const secret = 'webhook-secret-0123456789';
+const files = { '/run/hook': secret };
+const withHook = (text: string): string => basicYaml.replace('tokenFile', `webhook: {${text}}, tokenFile`);
+
+describe('webhook', () => {
+  test('none is taken unless the file of its secret is named, and the secret is not in the configuration (I7)', async () => {
+    expect((await load({ yaml: basicYaml })).forges[0]?.webhook).toBeUndefined();
+    const config = await load({ yaml: withHook('secretFile: /run/hook'), files });
+    expect(config.forges[0]?.webhook).toEqual({ secretFile: '/run/hook', pollIntervalMs: 1_000 });
+    expect(JSON.stringify(config) + renderConfig(config)).not.toContain(secret);
+    expect(guardedPathsOf(config)).toContain('/run/hook');
+  });
+  test('what check-config prints loads to the same, with the interval that webhooks allow', async () => {
+    const config = await load({ yaml: withHook('secretFile: /run/hook, pollInterval: 1m'), files });
+    expect(config.forges[0]?.webhook?.pollIntervalMs).toBe(60_000);
+    expect((await load({ yaml: renderConfig(config), files })).forges).toEqual(config.forges);
+  });
+  test('an interval that is shorter than without webhooks changes nothing, and is warned of', async () => {
+    const { forges, warnings } = await load({ yaml: withHook('secretFile: /run/hook, pollInterval: 200ms'), files });
+    expect(forges[0]?.webhook?.pollIntervalMs).toBe(1_000);
+    expect(warnings.join()).toContain('forges[0].webhook.pollInterval');
+  });
+  test.each([
+    ['pollInterval: 1m', 'forges[0].webhook.secretFile'],
+    ['secretFile: /run/absent', 'forges[0].webhook.secretFile'],
+    ['secretFile: /run/hook, pollInterval: 5m', 'forges[0].webhook.pollInterval'],
+    ['secretFile: /run/hook, secret: abc', 'forges[0].webhook.secret'],
+  ])('{%s} is refused', async (text, path) => {
+    const { mistakes, all } = await refusal({ yaml: withHook(text), files });
+    expect(mistakes.map((mistake) => mistake.path)).toEqual([path]);
+    expect(all).not.toContain(secret);
+  });
+});
