@@ -70,6 +70,14 @@ describe('the package of npm pack', () => {
       expect(await run(join(prefix, 'bin', program), ['--version'], scratch, node)).toBe(`${program} ${packed.version}\n`);
   });
 
+  test('docs/RELEASES.md tells all that is in it', () => {
+    const rows = [...readFileSync(join(root, 'docs/RELEASES.md'), 'utf8').matchAll(/^\| ([\w./, -]+?) \|.*\|$/gm)];
+    const told = rows.flatMap(([, cell = '']) => cell.split(', '));
+    const within = (path: string) => told.some((one) => path === one || (one.endsWith('/') && path.startsWith(one)));
+    expect(packed.files.map(({ path }) => path).filter((path) => !within(path))).toEqual([]);
+    expect(told.filter((one) => /[./]/.test(one) && !packed.files.some(({ path }) => path === one || path.startsWith(one)))).toEqual([]);
+  });
+
   test('its pages lie where man looks', () => {
     expect(readlinkSync(join(prefix, 'share/man/man1/runner-status.1'))).toContain('dist/man/man1/runner-status.1');
   });

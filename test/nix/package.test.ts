@@ -2,7 +2,7 @@
 // over the very source that Nix copies, give programs that start. Only what nixpkgs itself would bring is missing.
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -151,6 +151,12 @@ describe('the package', () => {
       'share/doc/forgejo-runner-controller/LICENSE',
     ])
       expect(files).toContain(path);
+    const told = readFileSync(join(root, 'docs/RELEASES.md'), 'utf8');
+    const cells = [...told.matchAll(/^\| [^|]+ \| ((?:bin|lib|share)\/[\w./, -]+?) \|/gm)].flatMap(([, cell = '']) => cell.split(', '));
+    expect(cells.length).toBeGreaterThan(7);
+    expect(cells.filter((cell) => !existsSync(join(made, cell)))).toEqual([]);
+    const leaves = files.filter((path) => statSync(join(made, path)).isFile());
+    expect(leaves.filter((path) => !cells.some((cell) => path === cell || (cell.endsWith('/') && path.startsWith(cell))))).toEqual([]);
     expect(files.filter((path) => path.endsWith('.map') || path.endsWith('.ts'))).toEqual([]);
     expect(existsSync(join(made, 'lib/forgejo-runner-controller/runner-status.js'))).toBe(true);
   }, 60_000);
