@@ -9,6 +9,8 @@ pkgs.mkShell {
     nixfmt
     jq
     curl
+    # The page is tried in a real browser.
+    chromium
     # For scripts/test-host, which boots a throw-away Debian.
     debootstrap
     util-linux

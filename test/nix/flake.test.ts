@@ -82,7 +82,13 @@ describe('the flake', () => {
     const asked = ['lib', 'test', 'test-host'].flatMap((name) => [
       ...readFileSync(join(root, 'scripts', name), 'utf8').matchAll(/command -v ([a-z-]+)/g),
     ]);
-    const brings: Readonly<Record<string, string>> = { node: 'nodejs', npm: 'nodejs', promtool: 'prometheus-tools', losetup: 'util-linux' };
+    const brings: Readonly<Record<string, string>> = {
+      node: 'nodejs',
+      npm: 'nodejs',
+      promtool: 'prometheus-tools',
+      losetup: 'util-linux',
+      'google-chrome': 'chromium',
+    };
     // A system has its own apt-get or none.
     const wanted = new Set(asked.map(([, name = '']) => brings[name] ?? name).filter((name) => name !== 'apt-get'));
     expect(wanted.size).toBeGreaterThan(4);

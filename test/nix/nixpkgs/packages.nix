@@ -49,7 +49,7 @@ let
 
   packages =
     lib.genAttrs (lib.splitString " " (
-      "bash bzip2 cacert coreutils curl debootstrap diffutils e2fsprogs esbuild file findutils forgejo forgejo-runner gawk gcc git gnugrep gnumake"
+      "bash bzip2 cacert chromium coreutils curl debootstrap diffutils e2fsprogs esbuild file findutils forgejo forgejo-runner gawk gcc git gnugrep gnumake"
       + " gnupatch gnused gnutar gzip iproute2 jq less makeWrapper nftables nix nixfmt openssh openssl pkg-config"
       + " procps shellcheck unzip util-linux which xz zip zstd"
     )) (name: named name (versions.${name} or "1.0"))
