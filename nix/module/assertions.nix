@@ -34,6 +34,7 @@ let
     // lib.mapAttrs' (name: lib.nameValuePair "credentials.${name}") cfg.credentials
     // lib.optionalAttrs (!raw) (
       lib.mapAttrs' (name: forge: lib.nameValuePair "forges.${name}.tokenFile" (if forge.tokenFile == cfg.tokenFile then null else forge.tokenFile)) cfg.forges
+      // lib.mapAttrs' (name: forge: lib.nameValuePair "forges.${name}.webhook.secretFile" forge.webhook.secretFile) cfg.forges
     )
   );
 
@@ -50,6 +51,7 @@ let
       if scopesOf forge.scope == [ ] then "nothing" else lib.concatStringsSep " and " (scopesOf forge.scope)
     }. Set exactly one of repository, organization, user and instance."
     ++ fault (forge.tokenFile == null) "forges.${name}.tokenFile is not set. Write the path of a file with the access token, there or in ${root}.tokenFile."
+    ++ fault (forge.webhook.pollInterval != null && forge.webhook.secretFile == null) "forges.${name}.webhook.pollInterval has no effect without webhook.secretFile. Set that, or leave it out."
     ++ fault (forge.url != null && isLoopback (reached forge)) "forges.${name}.instanceUrl is ${reached forge}, and in a machine loopback is the machine itself. Write an address that machines can reach, or set services.forgejo.settings.server.DOMAIN or ROOT_URL.";
 
   setOf = labels: builtins.sort (a: b: a < b) labels;

@@ -75,6 +75,13 @@ let
       '';
     };
     pollInterval = optional kinds.duration "How often this forge is asked for jobs while it is quiet. Default: that of `settings`.";
+    webhook.secretFile = mkOption {
+      type = types.nullOr kinds.secretFile;
+      default = null;
+      example = "/run/agenix/webhook-secret";
+      description = "File with the secret of a webhook: deliveries to /webhook/<name> of the API, signed with it, wake the poll.";
+    };
+    webhook.pollInterval = optional kinds.duration "How often the forge is asked once deliveries come, 2m at most. Default: as often as without.";
   };
 
   settings = {
@@ -307,6 +314,12 @@ in
         default = [ ];
         example = [ "10.1.2.0/24" ];
         description = "Private networks that jobs may reach; all others are closed to them, and so are the host, other machines and link-local addresses.";
+      };
+      deny = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [ "203.0.113.0/24" ];
+        description = "Further networks that jobs may not reach, also where `allow` has them. The forge and resolvers stay reachable.";
       };
       openPorts = mkOption {
         type = types.listOf types.port;

@@ -24,6 +24,10 @@ let
     # systemd's copy is as old as the start; a token that may come later is read where it will be.
     tokenFile = if forge.allowPending then toString forge.tokenFile else "$CREDENTIALS_DIRECTORY/forge-${name}";
     allowPending = if forge.allowPending then true else null;
+    webhook = optionalAttrs (forge.webhook.secretFile != null) (given {
+      secretFile = "$CREDENTIALS_DIRECTORY/webhook-${name}";
+      inherit (forge.webhook) pollInterval;
+    });
   };
 
   packagesOf =
@@ -97,6 +101,7 @@ in
         prefix
         nameservers
         allow
+        deny
         openPorts
         ;
     });

@@ -41,6 +41,9 @@ let
       lib.mapAttrs' (name: forge: lib.nameValuePair "forge-${name}" forge.tokenFile) (
         lib.filterAttrs (_: forge: !forge.allowPending) cfg.forges
       )
+      // lib.mapAttrs' (name: forge: lib.nameValuePair "webhook-${name}" forge.webhook.secretFile) (
+        lib.filterAttrs (_: forge: forge.webhook.secretFile != null) cfg.forges
+      )
     )
     // lib.optionalAttrs (cfg.apiTokenFile != null) { api-token = cfg.apiTokenFile; }
     // cfg.credentials;
@@ -107,6 +110,7 @@ in
         pkgs.nftables
         pkgs.util-linux
         pkgs.coreutils
+        pkgs.bash
         pkgs.e2fsprogs
         cfg.runnerPackage
       ]

@@ -5,7 +5,7 @@ import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.t
 import { addressRange, boundsOf, integer, nameserver, network } from './kinds.ts';
 import { describe, readScalar, type Findings, type Section } from './reader.ts';
 
-const keys = ['pool', 'prefix', 'nameservers', 'allow', 'openPorts'] as const;
+const keys = ['pool', 'prefix', 'nameservers', 'allow', 'deny', 'openPorts'] as const;
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
 const port = integer(1, 65_535);
 
@@ -33,6 +33,9 @@ export function readNetwork(root: Section, findings: Findings): NetworkConfig {
       .map(({ value, path }) => readScalar(value, path, nameserver, findings))
       .filter((item) => item !== undefined),
     allow,
+    deny: itemsOf('deny', 'networks such as 203.0.113.0/24')
+      .map(({ value, path }) => readScalar(value, path, network, findings))
+      .filter((item) => item !== undefined),
     openPorts: itemsOf('openPorts', 'TCP ports')
       .map(({ value, path }) => readScalar(value, path, port, findings))
       .filter((item) => item !== undefined),

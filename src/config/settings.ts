@@ -30,6 +30,8 @@ export type NetworkConfig = {
   readonly nameservers: readonly string[];
   /** CIDRs in private ranges that machines may reach all the same. */
   readonly allow: readonly string[];
+  /** CIDRs that machines may not reach, also where `allow` has them; forge and resolvers stay reachable. */
+  readonly deny: readonly string[];
   /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
   readonly openPorts: readonly number[];
 };

@@ -15,6 +15,8 @@ export type DriverNetwork = {
   readonly nameservers: readonly string[];
   /** CIDRs in private ranges that machines may reach all the same. */
   readonly allow: readonly string[];
+  /** CIDRs that they may not reach, also where `allow` has them; forge and resolvers stay reachable. */
+  readonly deny: readonly string[];
   /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
   readonly openPorts: readonly number[];
 };
@@ -121,6 +123,7 @@ table ${table} {
   set forges { type ipv4_addr . inet_service; ${elementsOf(forges)}}
   set resolvers { type ipv4_addr; ${elementsOf(nameservers.filter(isIpv4))}}
   set allowed { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.allow)}}
+  set denied { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.deny)}}
   set refused { type ipv4_addr; flags interval; auto-merge; ${elementsOf(refusedRanges)}}
   set ports { type inet_service; ${elementsOf(network.openPorts.map(String))}}
 
@@ -153,6 +156,7 @@ table ${table} {
     ct state established,related accept
     jump reachable
     ip daddr @pool drop
+    ip daddr @denied reject with icmpx admin-prohibited
     ip daddr @allowed accept
     ip daddr @refused reject with icmpx admin-prohibited
   }

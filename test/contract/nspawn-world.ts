@@ -89,6 +89,7 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
       prefix: 24,
       nameservers: [],
       allow: [],
+      deny: [],
       openPorts: [],
       ...options.network,
     },

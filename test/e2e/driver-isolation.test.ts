@@ -184,7 +184,7 @@ describe('the network', () => {
       '-c',
       `ip addr add 10.9.0.1/32 dev lo; ip addr add 169.254.169.254/32 dev lo; ip netns add outside
       ip link add out0 type veth peer name eth0 netns outside; ip addr add 5.5.5.1/24 dev out0; ip addr add 10.77.0.1/24 dev out0; ip link set out0 up
-      ip -n outside addr add 5.5.5.2/24 dev eth0; ip -n outside addr add 10.77.0.2/24 dev eth0; ip -n outside addr add 10.77.1.2/32 dev eth0
+      ip -n outside addr add 5.5.5.2/24 dev eth0; ip -n outside addr add 5.5.5.3/24 dev eth0; ip -n outside addr add 10.77.0.2/24 dev eth0; ip -n outside addr add 10.77.1.2/32 dev eth0
       ip -n outside link set eth0 up; ip route add 10.77.1.2/32 via 10.77.0.2
       systemd-run -q --unit=outside-80 -p NetworkNamespacePath=/run/netns/outside systemd-socket-activate --accept --inetd -l 80 ss -tnH`,
     );
@@ -200,7 +200,7 @@ describe('the network', () => {
   });
 
   test('the internet, the forge and DNS are reached; the host, its neighbours, private and link-local addresses are not', async () => {
-    await use({ forgeUrls: ['http://10.9.0.1:3000'], network: { allow: ['10.77.1.0/24'], openPorts: [3002] } });
+    await use({ forgeUrls: ['http://10.9.0.1:3000'], network: { allow: ['10.77.1.0/24'], deny: ['5.5.5.3/32'], openPorts: [3002] } });
     await world.driver.start({ id: other, slot: 1, profile: world.profile, runtimeMaxMs: 60_000 });
     await seen(world.driver, other, 'idle');
     await onHost('systemd-run', '-q', '--unit=neighbour', '-p', `NetworkNamespacePath=/run/netns/forgejo-runner-isolation-${other}`, 'systemd-socket-activate', '--accept', '--inetd', '-l', '9000', 'ss', '-tnH'); // prettier-ignore
@@ -213,6 +213,7 @@ describe('the network', () => {
       gateway: '192.168.100.10/3001',
       host: '10.9.0.1/3001',
       metadata: '169.254.169.254/3001',
+      denied: '5.5.5.3/80',
       private: '10.77.0.2/80',
       neighbour: '192.168.101.11/9000',
       neighbourGateway: '192.168.101.10/3001',
@@ -237,6 +238,7 @@ describe('the network', () => {
       allowed: open,
       masked: '1',
       v6: '0',
+      denied: shut,
       gateway: shut,
       host: shut,
       metadata: shut,

@@ -136,6 +136,7 @@ in
       prefix = 30;
       nameservers = [ "9.9.9.9" ];
       allow = [ "10.1.2.0/24" ];
+      deny = [ "203.0.113.0/24" ];
       openPorts = [
         3142
         5000
@@ -145,6 +146,15 @@ in
   };
 
   closed-firewall = with' { network.passHostFirewall = false; };
+
+  webhook = with' {
+    forges.forge = {
+      url = "https://forge.example.org";
+      scope.organization = "builders";
+      webhook.secretFile = "/run/agenix/webhook-secret";
+      webhook.pollInterval = "2m";
+    };
+  };
 
   api = with' {
     apiTokenFile = "/run/agenix/api-token";

@@ -2,7 +2,7 @@
 // real Nix; no NixOS takes part.
 
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,6 +150,7 @@ describe('tokens', () => {
       'forge-mirror:/run/secrets/mirror-token',
     ]);
     expect(evaluatedAs('api').unit.serviceConfig['LoadCredential']).toContain('api-token:/run/agenix/api-token');
+    expect(evaluatedAs('webhook').unit.serviceConfig['LoadCredential']).toContain('webhook-forge:/run/agenix/webhook-secret');
     expect(evaluatedAs('adjusted').unit.serviceConfig['LoadCredential']).toContain('extra:/run/agenix/extra');
     expect(all.get('raw')?.unit?.serviceConfig['LoadCredential']).toEqual([
       'forge-token:/run/agenix/forge-token',
@@ -222,6 +223,30 @@ test('what stands in settings wins over the options, and a state directory of it
   const { tmpfiles, unit } = evaluatedAs('settings-win');
   expect(tmpfiles).toEqual({ 'forgejo-runner-controller': { '/srv/runner-state': { d: { group: 'root', mode: '0711', user: 'root' } } } });
   expect(unit.serviceConfig).not.toHaveProperty('StateDirectory');
+});
+
+test('every program that the driver starts comes with a package on the PATH of the unit', () => {
+  const packages: Readonly<Record<string, string>> = {
+    bash: 'sh',
+    coreutils: 'cp cat chmod ln mkdir mkfifo mv rm rmdir sha256sum touch',
+    e2fsprogs: 'chattr mkfs.ext4',
+    iproute2: 'ip',
+    nftables: 'nft',
+    systemd: 'busctl journalctl machinectl systemctl systemd-nspawn systemd-run',
+    'util-linux': 'mount nsenter umount',
+  };
+  const from = new Map(Object.entries(packages).flatMap(([name, programs]) => programs.split(' ').map((program) => [program, name])));
+  const folder = new URL('src/driver/', root);
+  const texts = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), 'utf8'));
+  const started = texts.flatMap((text) => [
+    ...text.matchAll(/\b(?:run|tryRun|perform|tryPerform|linesOf)\(\s*'([a-z][\w.-]*)'/g),
+    // Those that the check of the host asks for.
+    ...text.matchAll(/^ +\['([a-z][\w.-]*)', '-/gm),
+  ]);
+  const programs = new Set(started.map((hit) => hit[1] ?? ''));
+  expect(programs.size).toBeGreaterThan(10);
+  const { path } = evaluatedAs('away').unit;
+  expect([...programs].filter((program) => !path.includes(from.get(program) ?? ''))).toEqual([]);
 });
 
 test('environment, PATH, slice and lines of the unit can be added to and changed', () => {

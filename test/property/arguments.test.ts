@@ -116,6 +116,7 @@ test('whatever networks, resolvers and ports load, the rules and the batches kee
   const networks = fc.record(
     {
       allow: fc.array(address, { maxLength: 2 }),
+      deny: fc.array(address, { maxLength: 2 }),
       nameservers: fc.array(address, { maxLength: 2 }),
       openPorts: fc.array(fc.oneof(odd, fc.integer({ min: -1, max: 70_000 }), fc.integer({ min: 1, max: 65_535 }).map(String)), {
         maxLength: 2,

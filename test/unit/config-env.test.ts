@@ -14,7 +14,14 @@ describe('the environment alone', () => {
       http: { host: '127.0.0.1', port: 8080, basePath: '', socket: '/run/forgejo-runner-controller/build-host.sock' },
       maintenance: '*/10 * * * *',
       logLevel: 'info',
-      network: { pool: { first: '192.168.100.0', last: '192.168.199.255' }, prefix: 24, nameservers: [], allow: [], openPorts: [] },
+      network: {
+        pool: { first: '192.168.100.0', last: '192.168.199.255' },
+        prefix: 24,
+        nameservers: [],
+        allow: [],
+        deny: [],
+        openPorts: [],
+      },
     });
     expect(config.forges).toEqual([
       {
@@ -98,7 +105,7 @@ describe('the environment alone', () => {
         ...basicEnv,
         FORGEJO_REPO: 'nope',
         FORGEJO_URL: 'ftp://x',
-        MAX_CONCURRENT: '0',
+        MAX_CONCURRENT: '-1',
         POLL_INTERVAL: 'soon',
         HTTP_PORT: '70000',
         RUNNER_LABELS: ',',

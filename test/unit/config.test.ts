@@ -54,7 +54,7 @@ profiles:
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
   - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}}
-network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], openPorts: [80], nameservers: [9.9.9.9]}
+network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9]}
 `;
     const config = await load({ yaml });
     expect(await load({ yaml: renderConfig(config) })).toEqual(config);
@@ -214,6 +214,7 @@ describe('what is refused', () => {
     ['network.prefix', `${basicYaml}network: {prefix: 31}`, 'from 16 to 30'],
     ['network.nameservers[0]', `${basicYaml}network: {nameservers: [127.0.0.53]}`, 'the machine itself'],
     ['network.allow[0]', `${basicYaml}network: {allow: [0.0.0.0/0]}`, 'includes loopback'],
+    ['network.deny[0]', `${basicYaml}network: {deny: [everything]}`, 'an IPv4 network such as'],
     ['http.port', `${basicYaml}http: {port: 65536}`, 'is the number 65536'],
     ['http.host', `${basicYaml}http: {host: example.org}`, 'an address of this host'],
     ['listen', `${basicYaml}http: {port: 1}\nlisten: ":1"`, 'stands beside http'],

@@ -6,7 +6,14 @@ import { ControllerError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
 import { createTestClock } from '../support/clock.ts';
 
-const network = { pool: { first: '192.168.100.0', last: '192.168.199.255' }, prefix: 24, nameservers: [], allow: [], openPorts: [] };
+const network = {
+  pool: { first: '192.168.100.0', last: '192.168.199.255' },
+  prefix: 24,
+  nameservers: [],
+  allow: [],
+  deny: [],
+  openPorts: [],
+};
 const rules = (address: string) => ({ controllerId: 'main', network, endpoints: [{ address, port: 443 }], nameservers: [] });
 
 /** A kernel with one table: its rules are its fingerprint. */

@@ -9,6 +9,7 @@ const network: DriverNetwork = {
   prefix: 24,
   nameservers: [],
   allow: [],
+  deny: [],
   openPorts: [],
 };
 const link = { controllerId: 'main', id: 'j0000001abc', slot: 2, network, mtu: 1400 };
@@ -48,7 +49,7 @@ describe('a link', () => {
 describe('the rules', () => {
   const rules = rulesOf({
     controllerId: 'main',
-    network: { ...network, allow: ['10.1.0.0/16'], openPorts: [5000] },
+    network: { ...network, allow: ['10.1.0.0/16'], deny: ['203.0.114.0/24'], openPorts: [5000] },
     endpoints: [
       { address: '10.9.0.1', port: 3000 },
       { address: '10.9.0.1', port: 3000 },
@@ -99,6 +100,16 @@ describe('the rules', () => {
     for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '224.0.0.0/4']) {
       expect(rules).toContain(range);
     }
+  });
+
+  test('what is denied is refused before anything that is allowed, and after the forge and the resolvers', () => {
+    expect(rules).toContain('elements = { 203.0.114.0/24 }');
+    const lines = chainOf('through-host')
+      .split('\n')
+      .map((line) => line.trim());
+    const denied = lines.indexOf('ip daddr @denied reject with icmpx admin-prohibited');
+    expect(denied).toBeGreaterThan(lines.indexOf('jump reachable'));
+    expect(denied).toBeLessThan(lines.indexOf('ip daddr @allowed accept'));
   });
 
   test('a table name is what nft takes', () => {
