@@ -90,7 +90,8 @@ test("a stranger's words are text: names, labels, sentences and the console run 
 test('what changes is shown at once and without a reload, as the events tell', async () => {
   const hour = busyHour(Date.now());
   const scene = await pageScene({ ...hour, denials: [] });
-  const { page } = await chromium.open(scene.url);
+  // Else it would also look by itself now and then.
+  const { page } = await chromium.open(scene.url, { before: 'window.setInterval = () => 0' });
   await page.getByText('Nothing waits.').waitFor();
   await page.locator('[data-connection="live"]').waitFor();
   await page.evaluate('window.loadedOnce = true');

@@ -16,8 +16,8 @@ export type Opened = {
 };
 
 export type Chromium = {
-  /** The page at that address, settled. Faults fail the test at its end but for those that `expected` fits. */
-  open(url: string, options?: BrowserContextOptions & { readonly expected?: RegExp }): Promise<Opened>;
+  /** The page at that address, settled. Faults fail the test at its end but for those that `expected` fits. `before` runs in it before all else. */
+  open(url: string, options?: BrowserContextOptions & { readonly expected?: RegExp; readonly before?: string }): Promise<Opened>;
 };
 
 /** To be called at the top of a test file. Where no Chromium can be had the tests of the file are skipped, with one line that says why. */
@@ -38,7 +38,7 @@ export function useChromium(): Chromium {
   afterAll(async () => browser?.close());
 
   return {
-    async open(url, { expected, ...options } = {}) {
+    async open(url, { expected, before, ...options } = {}) {
       if (browser === undefined) throw new Error(why);
       const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-GB', timezoneId: 'UTC', ...options });
       const page = await context.newPage();
@@ -61,6 +61,7 @@ export function useChromium(): Chromium {
         await context.close();
         expect(faults).toEqual([]);
       });
+      if (before !== undefined) await page.addInitScript(before);
       await page.goto(url);
       await page.locator('body:not([data-empty])').waitFor();
       return { page, faults };
