@@ -42,7 +42,13 @@ test('shows health, version, forges, the slots of the last hour, who runs, who w
   const bar = page.locator('.bar[data-end="bad"]').first();
   await bar.hover();
   const told = await page.locator('#detail').innerText();
-  for (const words of [/\(job \d+/, /repository \d+ at main/, /ended badly \d+ min/, /cleaning up/, /ended at \d\d:\d\d:\d\d: /])
+  for (const words of [
+    /\(job \d+/,
+    /repository \d+ at main/,
+    /ran for \d+ min/,
+    /was cleaned up for/,
+    /ended at \d\d:\d\d:\d\d, .* of memory at most: killed/,
+  ])
     expect(told).toMatch(words);
   expect(await bar.getAttribute('aria-label')).toBe(told);
   const running = page.locator('.bar[data-end="none"] .phase.running').first();
@@ -127,6 +133,7 @@ test('while the service is away it says so and how old the picture is; started a
   const resumed = page.waitForRequest((request) => request.url().endsWith('/api/v1/events') && 'last-event-id' in request.headers());
   await scene.stop();
   await page.locator('[data-connection="away"]').waitFor();
+  expect(await page.locator('#health').innerText()).toBe('unknown');
   expect(await page.locator('#notice').innerText()).toMatch(/^The service does not answer since \d\d:\d\d:\d\d\./);
   await page.locator('#age', { hasText: /is [1-9]\d* s old/ }).waitFor();
   expect(await page.locator('#running li').count()).toBe(5);

@@ -61,7 +61,7 @@ export function busyHour(now: number): Snapshot {
       result: 'success',
       code: 'exited',
       status: '0',
-      memoryPeakBytes: (number % 9) * 2 ** 27 + 2 ** 28,
+      memoryPeakBytes: reason === 'machine-failed' ? 2 ** 32 : (number % 9) * 2 ** 27 + 2 ** 28,
       cpuMs: (endedAt - createdAt) * 0.8,
     };
     ended.unshift({ id, forge: 'main', job, profile, ...times, cleaningAt, endedAt, reason, cause, exit });

@@ -27,7 +27,8 @@ export function createHead(): Head {
     const away = connection?.kind === 'away';
     const taken = picture?.takenAt;
     say(age, away && taken !== undefined ? `What is shown is ${ageOf(now() - taken)} old.` : '');
-    if (picture === undefined) return;
+    // What was so then is not known to be so now.
+    if (picture === undefined || away) return;
     const { status, skewMs } = picture;
     say(place('uptime'), `up ${ageOf(now() + skewMs - Date.parse(status.started_at))}`);
     const polled = status.observed_at === null ? undefined : now() + skewMs - Date.parse(status.observed_at);
@@ -40,6 +41,8 @@ export function createHead(): Head {
       connection = next;
       mark(document.body, 'data-connection', next.kind);
       say(place('connection'), connectionWords[next.kind]);
+      if (next.kind === 'away') drawHealth(health, undefined);
+      else if (picture !== undefined) drawHealth(health, picture.health);
       if (next.kind === 'live') say(notice, '');
       else if (next.kind === 'asking') say(notice, `${next.why}. It is asked every few seconds instead.`);
       else
@@ -82,10 +85,11 @@ const connectionWords: Readonly<Record<Connection['kind'], string>> = {
   away: 'does not answer',
 };
 
-function drawHealth(node: HTMLElement, { status, starting, draining }: Picture['health']): void {
-  const verdict = status !== 'ok' ? 'not well' : starting ? 'starting' : 'well';
+/** Undefined = nobody knows. */
+function drawHealth(node: HTMLElement, health: Picture['health'] | undefined): void {
+  const verdict = health === undefined ? 'unknown' : health.status !== 'ok' ? 'not well' : health.starting ? 'starting' : 'well';
   mark(node, 'data-verdict', verdict.replace(' ', '-'));
-  say(node, `${verdict}${draining ? ', draining' : ''}`);
+  say(node, `${verdict}${health?.draining === true ? ', draining' : ''}`);
 }
 
 function drainSentence({ drain, draining }: Status): string {

@@ -30,7 +30,8 @@ const watch: Watch = createWatch({
 
 every(1_000, () => {
   head.tick();
-  lists.tick();
+  // Nobody knows how it goes on while the service is away.
+  if (document.body.dataset['connection'] !== 'away') lists.tick();
 });
 every(5_000, () => timeline.tick());
 // How long ago a forge answered, and whether that is well, changes without an event.

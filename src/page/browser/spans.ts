@@ -10,14 +10,6 @@ export const hourMs = 3_600_000;
 
 export type PhaseName = 'starting' | 'pickup' | 'running' | 'bad' | 'cleaning';
 
-export const phaseWords: Readonly<Record<PhaseName, string>> = {
-  starting: 'starting',
-  pickup: 'waits for its job',
-  running: 'running',
-  bad: 'ran, ended badly',
-  cleaning: 'cleaning up',
-};
-
 export type Phase = { readonly name: PhaseName; readonly from: number; readonly to: number };
 
 export type Span = {

@@ -3,7 +3,7 @@
 
 import { now } from './clock.ts';
 import { element, mark, part, rowsIn, say, type Row } from './dom.ts';
-import { hourMs, laneSpans, phaseWords, spansOf, type Phase, type Span } from './spans.ts';
+import { hourMs, laneSpans, spansOf, type Phase, type PhaseName, type Span } from './spans.ts';
 import type { Picture } from './watch.ts';
 import { durationOf, shown, sizeOf, timeOf } from './words.ts';
 
@@ -147,14 +147,22 @@ function place(node: HTMLElement, begin: number, end: number, from: number, leng
   node.style.width = share(end - begin);
 }
 
+const steps: Readonly<Record<PhaseName, string>> = {
+  starting: 'started for',
+  pickup: 'waited for its job for',
+  running: 'ran for',
+  bad: 'ran for',
+  cleaning: 'was cleaned up for',
+};
+
 function sentenceOf({ job, from, to, phases, end }: Span): string {
-  const steps = phases.map((phase) => `${phaseWords[phase.name]} ${durationOf(phase.to - phase.from)}`).join(', ');
-  const used = end?.exit ?? undefined;
-  const memory =
-    used?.memory_peak_bytes === undefined || used.memory_peak_bytes === null ? '' : `, ${sizeOf(used.memory_peak_bytes)} of memory at most`;
-  const over = end === undefined ? 'goes on' : `ended at ${timeOf(to, now())}: ${end.cause ?? end.reason}${memory}`;
   const attempt = job.attempt > 1 ? `, attempt ${job.attempt}` : '';
-  return `${job.job_name} (job ${job.job_id}${attempt}), repository ${job.repository_id} at ${job.forge}, profile ${job.profile}, runner ${job.id}. From ${timeOf(from, now())}: ${steps === '' ? 'no step seen' : steps}; ${over}.`;
+  const took = phases.map((phase) => `${steps[phase.name]} ${durationOf(phase.to - phase.from)}`).join(', ');
+  const memory = end?.exit?.memory_peak_bytes ?? undefined;
+  const most = memory === undefined ? '' : `, ${sizeOf(memory)} of memory at most`;
+  const result = end === undefined ? 'goes on' : `ended at ${timeOf(to, now())}${most}: ${end.cause ?? end.reason}`;
+  const who = `${job.job_name} (job ${job.job_id}${attempt}), repository ${job.repository_id} at ${job.forge}, profile ${job.profile}, runner ${job.id}`;
+  return `${who}. From ${timeOf(from, now())}: ${took === '' ? 'no step seen yet' : took}; ${result}.`;
 }
 
 function middle({ from, to }: Span): number {
