@@ -8,6 +8,7 @@ import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
+import { packageTargets } from './packages.ts';
 import { pageTargets } from './page.ts';
 import { stepTargets } from './steps.ts';
 import { tracesTargets } from './traces.ts';
@@ -22,6 +23,7 @@ export const targets: readonly Target[] = [
   ...metricsTargets,
   ...cliTargets,
   ...archiveTargets,
+  ...packageTargets,
   ...pageTargets,
   ...tracesTargets,
   ...webhookTargets,
