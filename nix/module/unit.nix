@@ -1,6 +1,6 @@
 # The unit, from the one source that all distributions share (nix/unit.json), and the file it reads.
 #
-# Machines are units of their own in a slice of their own, which no switch touches, and KillMode=process spares even the short commands under way:
+# Machines are units of their own in a slice of their own, which no switch touches, and short commands under way are in a unit of their own, too:
 # so the unit may be restarted at any moment (restartIfChanged stays true), and running jobs go on. A configuration that changed needs no restart:
 # the file is at a fixed place, and a switch only reloads the service (SIGHUP), unless it changed in what is read at the start alone.
 {
@@ -71,10 +71,16 @@ let
       # A path literal must not be copied on its way to the assertion that refuses it.
       LoadCredential = mapAttrsToList (name: path: "${name}:${toString path}") credentials;
     }
-    // lib.optionalAttrs (cfg.settings.stateDir == usualStateDir || raw) {
-      StateDirectory = mkDefault source.Service.StateDirectory;
-      StateDirectoryMode = mkDefault source.Service.StateDirectoryMode;
-    };
+    // (
+      if cfg.settings.stateDir == usualStateDir || raw then
+        {
+          StateDirectory = mkDefault source.Service.StateDirectory;
+          StateDirectoryMode = mkDefault source.Service.StateDirectoryMode;
+        }
+      else
+        # All else is read-only to the service.
+        { ReadWritePaths = mkDefault [ cfg.settings.stateDir ]; }
+    );
 in
 {
   config = mkIf cfg.enable {

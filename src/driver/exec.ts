@@ -4,6 +4,7 @@
 
 import type { execa as Execa } from 'execa';
 import { ControllerError } from '../errors.ts';
+import { hostShell } from './hands.ts';
 import { createShell, type ShellResult } from './shell.ts';
 
 export type RunOptions = {
@@ -85,7 +86,7 @@ fingerprint() {
   printf '%s' "$rules" | sha256sum
 }`;
 
-const shell = createShell('/bin/sh', steps);
+const shell = createShell(hostShell, steps);
 
 /** As tryRun, for what a machine's life needs many times: `stdout` is always empty, `stderr` the beginning of all that it wrote. */
 export async function tryPerform(command: string, args: readonly string[], options: Omit<RunOptions, 'signal'> = {}): Promise<RunResult> {

@@ -1,19 +1,20 @@
 // Promises to say at once, in whole sentences with a remedy, why this host could not run machines (DRIVER_UNAVAILABLE): all reasons
 // together. Turns IPv4 forwarding on, as the only setting of the host it changes, and says so.
 
-import { access, constants, readFile, readlink, stat, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, readlink, stat } from 'node:fs/promises';
 import type { Profile } from '../core/model.ts';
 import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { tryRun } from './exec.ts';
+import { tryPerform, tryRun } from './exec.ts';
 import { refusesIdmap } from './file-systems.ts';
+import { isApart } from './hands.ts';
 import { checkAddresses } from './host-addresses.ts';
 import type { DriverNetwork } from './network.ts';
 import { checkDaemon } from './nix-daemon.ts';
 import { pinFault } from './runner-pin.ts';
 import { oldestRunner, runnerVersionOf } from './runner-version.ts';
-import { exists, mountsBelow } from './traces.ts';
+import { exists, followsTheHost, mountsBelow, mountWordOf } from './traces.ts';
 
 export type HostCheckInput = {
   readonly controllerId: string;
@@ -32,7 +33,7 @@ const oldestSystemd = 249;
 export function hostChecks(profiles: readonly Profile[]): readonly HostCheck[] {
   return [
     { name: 'systemd', well: `systemd is the first process, and ${oldestSystemd} or newer.`, faults: checkSystemd },
-    { name: 'namespaces', well: 'Mounts and networks made here are seen by systemd.', faults: checkNamespaces },
+    { name: 'namespaces', well: 'Mounts and networks are made where systemd sees them.', faults: checkNamespaces },
     { name: 'tools', well: 'systemd-nspawn, ip, nft and the other tools run.', faults: () => checkTools(profiles) },
     { name: 'control groups', well: 'The controllers cpu, memory and pids are there.', faults: checkControllers },
   ];
@@ -75,7 +76,8 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
 async function checkSystemd(): Promise<Fault[]> {
   const version = await checkVersion();
   if (process.getuid?.() !== 0) return [{ what: 'It needs root', remedy: 'run the service as root' }, ...version];
-  const first = (await readFile('/proc/1/comm', 'utf8')).trim();
+  // In a sandbox it may be out of sight; then the look at namespaces asks it for a shell.
+  const first = (await readFile('/proc/1/comm', 'utf8').catch(() => (isApart() ? 'systemd' : 'out of sight'))).trim();
   if (first === 'systemd' && (await exists('/run/systemd/system'))) return version;
   const remedy = 'run the service on a host (or virtual machine) that systemd booted';
   return [{ what: `Its first process is "${first}", not systemd`, remedy }, ...version];
@@ -88,9 +90,10 @@ async function checkVersion(): Promise<Fault[]> {
   return version >= oldestSystemd ? [] : [{ what: `Its systemd is ${String(version)}; ${oldestSystemd} or newer is needed` }];
 }
 
-/** Mounts and network namespaces that we make must be seen by PID 1, which starts the machines. */
+/** What programs make on the host must be made where PID 1, which starts the machines, sees it, and be seen here. */
 async function checkNamespaces(): Promise<Fault[]> {
   if (process.getuid?.() !== 0) return [];
+  if (isApart()) return checkHands();
   const words = { mnt: 'mount', net: 'network' } as const;
   const apart = await Promise.all(
     (['mnt', 'net'] as const).map(async (kind) => {
@@ -99,10 +102,24 @@ async function checkNamespaces(): Promise<Fault[]> {
       return (await readlink(`/proc/self/ns/${kind}`)) === first ? [] : [words[kind]];
     }),
   );
-  return apart.flat().map((word) => ({
-    what: `This process has a ${word} namespace of its own`,
-    remedy: "take ProtectSystem=, PrivateTmp=, PrivateNetwork= and the like out of the service's unit",
-  }));
+  return apart.flat().map((word) => apartFrom(word));
+}
+
+/** In a sandbox: the shell outside of it is there, and shares our network. */
+async function checkHands(): Promise<Fault[]> {
+  const { code, stderr, trouble } = await tryPerform('readlink', ['/proc/self/ns/net'], { timeoutMs: 10_000 });
+  if (code === 0 && trouble === undefined) return stderr.trim() === (await readlink('/proc/self/ns/net')) ? [] : [apartFrom('network')];
+  return [
+    {
+      what: `This process is in a sandbox, and systemd gave it no shell outside of it: it ${(trouble ?? stderr).trim()}`,
+      remedy: 'let its unit reach the system bus, as root and by AF_UNIX, or take ProtectSystem=, PrivateTmp= and the like out of it',
+    },
+  ];
+}
+
+function apartFrom(kind: string): Fault {
+  const remedy = "take PrivateNetwork= and the like out of the service's unit, and run it on the host itself";
+  return { what: `This process has a ${kind} namespace of its own`, remedy };
 }
 
 async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
@@ -124,7 +141,8 @@ async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
   const missing: Fault[] = tools
     .filter((_, index) => found[index] !== true)
     .map(([tool, , from]) => ({ what: `${tool} does not run`, remedy: `install ${from}` }));
-  if (disks && !(await exists('/dev/loop-control'))) {
+  // Not `exists`: a sandbox has few devices, and it is others that mount.
+  if (disks && (await tryPerform('test', ['-e', '/dev/loop-control'])).code !== 0) {
     missing.push({
       what: 'A profile limits its disk, and there is no /dev/loop-control',
       remedy: 'load the kernel module "loop", or leave out limits.disk',
@@ -165,14 +183,31 @@ async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise
     const bad = await refusesIdmap(tree);
     if (bad !== undefined)
       reasons.push({ what: `${tree} is on ${bad}, which cannot be idmapped`, remedy: 'put it on ext4, xfs, btrfs or tmpfs' });
-    const below = tree === stateDir ? [] : (await mountsBelow(tree)).filter((path) => path !== tree);
-    if (below.length > 0)
-      reasons.push({
-        what: `Something is mounted below ${tree} (${below.join(', ')}), so it cannot be shared with machines`,
-        remedy: 'unmount it',
-      });
+    reasons.push(...(tree === stateDir ? checkPropagation(tree) : await checkMountsBelow(tree)));
   }
   return reasons;
+}
+
+/** Nothing may be mounted below a template; what a sandbox puts over its own view of it does not count. */
+async function checkMountsBelow(tree: string): Promise<Fault[]> {
+  let below = (await mountsBelow(tree)).filter((path) => path !== tree);
+  if (isApart()) {
+    const script = 'while read -r _ _ _ _ at _; do case $at in "$1"/*) printf "%s\\n" "$at" ;; esac; done </proc/self/mountinfo';
+    const { code, stderr, trouble } = await tryPerform('sh', ['-c', script, 'sh', mountWordOf(tree)], { timeoutMs: 10_000 });
+    if (code !== 0 || trouble !== undefined)
+      return [{ what: `What is mounted below ${tree} is not known (${(trouble ?? stderr).trim()})` }];
+    below = stderr.split('\n').filter((path) => path !== '');
+  }
+  if (below.length === 0) return [];
+  const what = `Something is mounted below ${tree} (${below.join(', ')}), so it cannot be shared with machines`;
+  return [{ what, remedy: 'unmount it' }];
+}
+
+/** In a sandbox mounts of the host have to come and go below the state directory as they do there. */
+function checkPropagation(stateDir: string): Fault[] {
+  if (!isApart() || followsTheHost(stateDir)) return [];
+  const what = `What is mounted below ${stateDir} is not seen by this process, which has a mount namespace of its own`;
+  return [{ what, remedy: 'take MountFlags= out of its unit, and make that mount shared on the host (mount --make-shared)' }];
 }
 
 async function checkProfiles(profiles: readonly Profile[]): Promise<Fault[]> {
@@ -214,10 +249,11 @@ async function checkRunners({ profiles, log }: HostCheckInput): Promise<Fault[]>
 async function forward(log: HostCheckInput['log']): Promise<Fault[]> {
   const path = '/proc/sys/net/ipv4/ip_forward';
   if ((await readFile(path, 'utf8')).trim() === '1') return [];
-  try {
-    await writeFile(path, '1');
-  } catch (error) {
-    return [{ what: `net.ipv4.ip_forward is off and could not be turned on (${(error as Error).message})`, remedy: 'set it to 1' }];
+  // Not by ourselves: in a sandbox the kernel's settings are read-only.
+  const { code, stderr, trouble } = await tryPerform('sh', ['-c', 'echo 1 >"$1"', 'sh', path], { timeoutMs: 10_000 });
+  if (code !== 0 || trouble !== undefined) {
+    const why = (trouble ?? stderr).trim();
+    return [{ what: `net.ipv4.ip_forward is off and could not be turned on (${why})`, remedy: 'set it to 1' }];
   }
   log.info('warning', {}, 'turned net.ipv4.ip_forward on: machines reach the network through this host');
   return [];

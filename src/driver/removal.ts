@@ -89,21 +89,22 @@ async function leaveMachined({ clock, id, ...site }: RemovalInput): Promise<void
 /** Everything in the folder but the marker, and what nspawn keeps elsewhere. */
 async function removeFiles({ id, ...site }: RemovalInput, paths: MachinePaths): Promise<void> {
   const locks = await lockOf(paths);
-  await Promise.all([
-    clearFolder(paths),
-    ...locks.map(async (path) => rm(path, { force: true })),
-    ...((await isTakenByOthers(site, id)) ? [] : [leaveNspawn(id)]),
-  ]);
+  const taken = await isTakenByOthers(site, id);
+  await Promise.all([clearFolder(paths), leaveNspawn([...locks, ...(taken ? [] : await keptOf(id))])]);
 }
 
 /** What nspawn keeps by a machine's name. */
-async function leaveNspawn(id: MachineId): Promise<void> {
+async function keptOf(id: MachineId): Promise<readonly string[]> {
   // Newer nspawns mount a small file system here, which stays when they are killed.
-  if (await exists(`${nspawnRun}/unix-export/${id}`)) await unmountBelow(`${nspawnRun}/unix-export/${id}`);
-  await Promise.all([
-    ...[`${nspawnRun}/propagate/${id}`, `${nspawnRun}/unix-export/${id}`].map(async (path) => rm(path, { recursive: true, force: true })),
-    rm(`${nspawnRun}/${id}.nspawn`, { force: true }),
-  ]);
+  const mounted = `${nspawnRun}/unix-export/${id}`;
+  if (await exists(mounted)) await unmountBelow(mounted);
+  return [`${nspawnRun}/propagate/${id}`, mounted, `${nspawnRun}/${id}.nspawn`];
+}
+
+/** Most often there is nothing. Not by ourselves: in a sandbox we write to our own folders only. */
+async function leaveNspawn(paths: readonly string[]): Promise<void> {
+  const found = await Promise.all(paths.map(async (path) => ((await exists(path)) ? [path] : [])));
+  if (found.flat().length > 0) await perform('rm', ['-rf', '--one-file-system', '--', ...found.flat()], { timeoutMs: 10_000 });
 }
 
 /** nspawn's lock on the root's inode: stays behind when nspawn is killed. */

@@ -20,26 +20,50 @@ export type Shell = {
   call(words: readonly string[], timeoutMs: number, input: string): Promise<ShellResult>;
 };
 
+export type ShellCommand = {
+  readonly words: readonly string[];
+  /** What is started only gives our pipes to the shell, and has nothing left to do when we end. */
+  readonly isProxy?: boolean;
+};
+
 const outputBytes = 1_000;
+const complaintLength = 300;
 
 type Running = { readonly child: ChildProcess; readonly waiting: Map<number, (result: ShellResult) => void>; heard: string };
 
-/** `functions` is shell text, read once; it is ours and constant, and never made of arguments. */
-export function createShell(path = '/bin/sh', functions = ''): Shell {
+/**
+ * `command` starts a shell that reads its orders from standard input, asked for each time one has to be started. `functions` is shell text, read
+ * once; it is ours and constant, and never made of arguments.
+ */
+export function createShell(command: () => ShellCommand = () => ({ words: ['/bin/sh', '-s'] }), functions = ''): Shell {
   let running: Running | undefined;
   let numbers = 0;
 
   function start(): Running {
     // Its own session: what is sent to our process group, from a terminal, is not meant for it. It ends when its standard input does.
-    const child = spawn(path, ['-s'], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+    const {
+      words: [path = '', ...words],
+      isProxy = false,
+    } = command();
+    const child = spawn(path, words, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
     const made: Running = { child, waiting: new Map(), heard: '' };
+    let complaint = '';
     const lose = (why: string): void => {
       if (running === made) running = undefined;
       for (const settle of made.waiting.values()) settle({ kind: 'lost', why });
       made.waiting.clear();
     };
     child.on('error', (error) => lose(error.message));
-    child.on('close', (code, signal) => lose(`the shell ended (${signal ?? String(code)})`));
+    const leave = (): void => void child.kill('SIGKILL');
+    if (isProxy) process.once('exit', leave);
+    child.on('close', (code, signal) => {
+      process.off('exit', leave);
+      const said = complaint.trim();
+      lose(`the shell ended (${signal ?? String(code)})${said === '' ? '' : `: ${said}`}`);
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaint = `${complaint}${text}`.slice(-complaintLength);
+    });
     child.stdin?.on('error', (error) => lose(error.message));
     // One byte is one character here, as the shell counts them.
     child.stdout?.setEncoding('latin1').on('data', (text: string) => listen(made, text));
@@ -81,7 +105,7 @@ export function createShell(path = '/bin/sh', functions = ''): Shell {
 /** While nothing is awaited, the shell does not keep this process alive. */
 function rest({ child }: Running): void {
   child.unref();
-  for (const stream of [child.stdin, child.stdout]) (stream as unknown as { unref(): void } | null)?.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as { unref(): void } | null)?.unref();
 }
 
 function hold({ child }: Running): void {

@@ -127,14 +127,36 @@ export function slotOfInterface(network: DriverNetwork, id: MachineId): number {
 
 /** Mount points at or below a folder, deepest first. */
 export async function mountsBelow(folder: string): Promise<readonly string[]> {
-  const text = readFileSync('/proc/self/mountinfo', 'utf8');
-  return text
-    .split('\n')
-    .map((line) =>
-      (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8))),
-    )
+  return mountsIn(mountList())
+    .map(({ path }) => path)
     .filter((path) => path === folder || path.startsWith(`${folder}/`))
     .toSorted((a, b) => b.length - a.length);
+}
+
+/** True where this process, which has mounts of its own, sees what is mounted and unmounted below a folder in those of the host. */
+export function followsTheHost(folder: string, list = mountList()): boolean {
+  const [on] = mountsIn(list)
+    .filter(({ path }) => path === folder || folder.startsWith(path === '/' ? path : `${path}/`))
+    .toSorted((a, b) => a.path.length - b.path.length)
+    .slice(-1);
+  return on?.words.slice(6, on.words.indexOf('-', 6)).some((word) => word.startsWith('master:')) ?? false;
+}
+
+/** As the kernel writes a path in the list of mounts. */
+export function mountWordOf(path: string): string {
+  return path.replaceAll(/[ \t\n\\]/g, (character) => `\\${(character.codePointAt(0) ?? 0).toString(8).padStart(3, '0')}`);
+}
+
+function mountList(): string {
+  return readFileSync('/proc/self/mountinfo', 'utf8');
+}
+
+function mountsIn(list: string): readonly { readonly path: string; readonly words: readonly string[] }[] {
+  return list.split('\n').map((line) => {
+    const words = line.split(' ');
+    const path = (words[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8)));
+    return { path, words };
+  });
 }
 
 /** Everything that is there of one machine now. */

@@ -156,6 +156,10 @@ function socketError(error: unknown, path: string): ControllerError {
 const socketTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
   EADDRINUSE: ['is in use by another copy of this service', 'stop that, or give each its own http.socket'],
   ENOTSOCK: ['is there and is no socket', 'remove it, or choose another http.socket'],
+  EROFS: [
+    'is in a folder that is read-only here',
+    'name the folder in ReadWritePaths= of the unit, or choose another http.socket, or none',
+  ],
   EACCES: ['may not be made by this user', 'choose an http.socket that this user may make, or none'],
 };
 

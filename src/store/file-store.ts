@@ -141,7 +141,7 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 const remedies: ReadonlyMap<string, string> = new Map([
-  ['EROFS', 'it is mounted read-only: mount it writable, and see in the kernel log why it is not'],
+  ['EROFS', 'it is mounted read-only: mount it writable (the kernel log says why it is not), or name it in ReadWritePaths= of the unit'],
   ['ENOSPC', 'the file system is full: make room'],
   ['EDQUOT', 'the quota is used up: raise it, or make room'],
   ['EACCES', 'run the service as root, and give the directory to root'],

@@ -9,7 +9,7 @@ import type { Chance } from '../simulation/schedule.ts';
 import { proxyFaults } from '../support/fault-proxy.ts';
 import { sh } from '../support/service.ts';
 import { isDone, type ChaosJob } from './jobs.ts';
-import { disk, type ChaosStage } from './stage.ts';
+import { disk, handsOf, type ChaosStage } from './stage.ts';
 
 export type FaultInput = {
   readonly stage: ChaosStage;
@@ -57,6 +57,7 @@ export const faults: Readonly<Record<string, Strike>> = {
   },
   'kill-nspawn': async (input) => killInside(input, 'kill-nspawn', 'systemd-nspawn'),
   'kill-runner': async (input) => killInside(input, 'kill-runner', 'one-job'),
+  'kill-hands': async ({ stage }) => done('systemctl', 'kill', '--signal=KILL', await handsOf(stage.service)),
   'kill-machined': async () => killNamed('systemd-machined'),
   'restart-dbus': async ({ chance }) => {
     if (chance.hit(0.5)) return killNamed('dbus-daemon');

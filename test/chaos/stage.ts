@@ -118,9 +118,17 @@ function excessOf(remains: Remains, clean: Remains): readonly string[] {
   return Object.entries(remains).flatMap(([what, count]) => (count === known.get(what) ? [] : [`${count} ${what}`]));
 }
 
+/** The shell that acts for the service on the host, as a pattern of units; those of earlier starts must be gone. */
+export async function handsOf(service: Service): Promise<string> {
+  return `forgejo-runner-controller-hands-${await service.pid()}-*.service`;
+}
+
 export async function leftOverOf({ service, before, clean, table }: ChaosStage): Promise<readonly string[]> {
   const counted = excessOf(await service.remains(), clean);
-  const ours = new RegExp(`${service.unit.replaceAll('.', String.raw`\.`)}|^table inet ${table}$|^machine-forgejorunners\\.slice$`);
+  const hands = (await handsOf(service)).replace('*', String.raw`\d+`);
+  const ours = new RegExp(
+    `${service.unit.replaceAll('.', String.raw`\.`)}|^${hands}$|^table inet ${table}$|^machine-forgejorunners\\.slice$`,
+  );
   const { more } = differencesOf(before, await listHost(service.stateDir), ours);
   const quarantined = await service.status().then(
     (status) => status.quarantined.map((name) => `quarantined ${name}`),

@@ -223,6 +223,7 @@ test('what stands in settings wins over the options, and a state directory of it
   const { tmpfiles, unit } = evaluatedAs('settings-win');
   expect(tmpfiles).toEqual({ 'forgejo-runner-controller': { '/srv/runner-state': { d: { group: 'root', mode: '0711', user: 'root' } } } });
   expect(unit.serviceConfig).not.toHaveProperty('StateDirectory');
+  expect(unit.serviceConfig).toMatchObject({ ProtectSystem: 'strict', ReadWritePaths: ['/srv/runner-state'] });
 });
 
 test('every program that the driver starts comes with a package on the PATH of the unit', () => {
@@ -253,7 +254,7 @@ test('environment, PATH, slice and lines of the unit can be added to and changed
   const { unit, slice } = evaluatedAs('adjusted');
   expect(unit.environment).toMatchObject({ NODE_EXTRA_CA_CERTS: '/etc/ssl/certs/internal-ca.pem' });
   expect(unit.path).toContain('findutils');
-  expect(unit.serviceConfig).toMatchObject({ MemoryMax: '1G', RestartSec: '30s', KillMode: 'process' });
+  expect(unit.serviceConfig).toMatchObject({ MemoryMax: '1G', RestartSec: '30s', KillMode: 'mixed' });
   expect(slice).toMatchObject({ sliceConfig: { CPUQuota: '800%' } });
 });
 
@@ -290,7 +291,7 @@ describe('a switch', () => {
     expect(differs('reloads')).toEqual([false, true, true, true, true]);
     expect(differs('restartTriggers')).toEqual([false, false, false, true, true]);
     expect(before.serviceConfig).toMatchObject({
-      KillMode: 'process',
+      KillMode: 'mixed',
       ExecReload: expect.stringMatching(/kill -HUP \$MAINPID$/) as unknown,
     });
   });

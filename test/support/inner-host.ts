@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
+import { unitSource, unitTextOf } from '../../scripts/unit-file.ts';
 import { installRunner, sh } from './service.ts';
 
 const exec = promisify(execFile);
@@ -43,12 +44,14 @@ ExecStart=/bin/sh -c 'ip link set lo up; ip address replace ${innerAddress}/24 d
 ExecStop=ip link set cable down
 `;
 
-const serviceUnit = `[Unit]
-After=network.target
-[Service]
-KillMode=process
-ExecStart=/usr/local/bin/node /repo/dist/forgejo-runner-controller.js --config /etc/frc/config.yaml
-`;
+/** The unit that is shipped, with the places of this host. */
+const serviceUnit = unitTextOf(unitSource(), {
+  node: '/usr/local/bin/node',
+  program: '/repo/dist/forgejo-runner-controller.js',
+  config: '/etc/frc/config.yaml',
+  token: '/etc/frc/token',
+  kill: '/bin/kill',
+}).replace(/^StateDirectory=.*$/m, 'StateDirectory=frc-node');
 
 export async function createInnerHost(forge: { readonly url: string; readonly token: string }): Promise<InnerHost> {
   const base = await mkdtemp('/srv/inner-');

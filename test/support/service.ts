@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
+import { unitSource } from '../../scripts/unit-file.ts';
 import type { Status } from '../../src/http/wire.ts';
 import { buildRunner } from './runner/build.ts';
 
@@ -147,15 +148,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       '--quiet',
       '--collect',
       `--unit=${unit}`,
-      '-p',
-      'KillMode=process',
-      '-p',
-      'LimitNOFILE=65536',
-      '-p',
-      'ExecReload=/bin/kill -HUP $MAINPID',
+      ...(await shippedProperties(stateDir)).flatMap((property) => ['-p', property]),
       ...(options.properties ?? []).flatMap((property) => ['-p', property]),
       '-p',
-      `ExecStopPost=/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
+      `ExecStopPost=+/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
       ...(options.unitProperties ?? []).flatMap((property) => ['-p', property]),
       ...settingsOf(options.environment, places),
       process.execPath,
@@ -252,6 +248,23 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * What nix/unit.json says of the service, its sandbox above all; but nobody starts it again, and its state is where this test wants it. A command
+ * line and a credential are each test's own.
+ */
+async function shippedProperties(stateDir: string): Promise<readonly string[]> {
+  const own = /^(?:Type|ExecStart|LoadCredential|StateDirectory|Restart\w*)$/;
+  const shipped = Object.entries(unitSource().Service)
+    .filter(([name]) => !own.test(name))
+    .flatMap(([name, value]) =>
+      (typeof value === 'string' ? [value] : value).map((each) => `${name}=${each.replace('@kill@', '/bin/kill')}`),
+    );
+  const [, name] = /^\/var\/lib\/([^/]+)$/.exec(stateDir) ?? [];
+  if (name !== undefined) return [...shipped, `StateDirectory=${name}`];
+  await mkdir(stateDir, { recursive: true, mode: 0o711 });
+  return [...shipped, `ReadWritePaths=${stateDir}`];
 }
 
 type Places = {

@@ -71,14 +71,14 @@ test('when the shell ends its programs are lost sight of, and the next call gets
   await writeFile(path, `#!/bin/sh\n[ -e ${folder}/second ] && exec /bin/sh -s\n: >${folder}/second\nread -r line\nexit 1\n`, {
     mode: 0o755,
   });
-  const mortal = createShell(path);
+  const mortal = createShell(() => ({ words: [path] }));
   expect(await mortal.run(['true'], 1_000, '')).toMatchObject({ kind: 'lost' });
   expect(await mortal.run(['echo', 'again'], 1_000, '')).toEqual({ kind: 'ended', code: 0, output: 'again' });
   await rm(folder, { recursive: true });
 });
 
 test('a shell that cannot be started is said, not thrown', async () => {
-  expect(await createShell('/no/such/shell').run(['true'], 1_000, '')).toMatchObject({
+  expect(await createShell(() => ({ words: ['/no/such/shell'] })).run(['true'], 1_000, '')).toMatchObject({
     kind: 'lost',
     why: expect.stringMatching(/ENOENT/) as string,
   });

@@ -13,3 +13,15 @@ test('a comment on what is not there and a place that nobody knows are told, not
   expect(() => unitTextOf({ ...source, Comments: { 'Service.Gone': ['x'] } })).toThrow('Service.Gone');
   expect(() => unitTextOf({ Comments: {}, Unit: {}, Service: { ExecStart: '@nowhere@' }, Install: {} })).toThrow('@nowhere@');
 });
+
+test('nothing of the unit runs with more rights than the service, no step comes before it, and the token is a credential', () => {
+  const { Service } = unitSource();
+  expect(Object.keys(Service).filter((name) => name.startsWith('Exec'))).toEqual(['ExecStart', 'ExecReload']);
+  expect(
+    Object.values(Service)
+      .flat()
+      .filter((value) => /^[@:-]*[+!]/.test(value)),
+  ).toEqual([]);
+  expect(Service['LoadCredential']).toEqual(['forge-token:@token@']);
+  expect(unitTextOf(unitSource())).not.toMatch(/^Environment|PassEnvironment|EnvironmentFile/m);
+});
