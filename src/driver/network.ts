@@ -109,7 +109,8 @@ export type RulesInput = {
 
 /**
  * `nft -f`: our one table, replaced as a whole in one transaction. What a machine may not reach is rejected, so that a step fails at once
- * and does not hang; forged packets and those of neighbours are dropped.
+ * and does not hang; forged packets and those of neighbours are dropped. Names are asked of the resolvers alone, or of this host: whoever
+ * keeps a log of names there sees all of them.
  */
 export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput): string {
   const table = `inet ${tableOf(controllerId)}`;
@@ -158,6 +159,7 @@ table ${table} {
     ip daddr @pool drop
     ip daddr @denied reject with icmpx admin-prohibited
     ip daddr @allowed accept
+    meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited
     ip daddr @refused reject with icmpx admin-prohibited
   }
   chain hide {

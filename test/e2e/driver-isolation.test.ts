@@ -186,7 +186,7 @@ describe('the network', () => {
       ip link add out0 type veth peer name eth0 netns outside; ip addr add 5.5.5.1/24 dev out0; ip addr add 10.77.0.1/24 dev out0; ip link set out0 up
       ip -n outside addr add 5.5.5.2/24 dev eth0; ip -n outside addr add 5.5.5.3/24 dev eth0; ip -n outside addr add 10.77.0.2/24 dev eth0; ip -n outside addr add 10.77.1.2/32 dev eth0
       ip -n outside link set eth0 up; ip route add 10.77.1.2/32 via 10.77.0.2
-      systemd-run -q --unit=outside-80 -p NetworkNamespacePath=/run/netns/outside systemd-socket-activate --accept --inetd -l 80 ss -tnH`,
+      systemd-run -q --unit=outside-80 -p NetworkNamespacePath=/run/netns/outside systemd-socket-activate --accept --inetd -l 80 -l 53 -l 853 ss -tnH`,
     );
     servers.push(await listen(3000, '10.9.0.1'), await listen(3001, '0.0.0.0'), await listen(3002, '0.0.0.0'), await listen(53, '0.0.0.0'));
   });
@@ -245,6 +245,33 @@ describe('the network', () => {
       private: shut,
       neighbour: shut,
       neighbourGateway: shut,
+    });
+  });
+
+  test('names are asked of the configured resolver alone, over TCP and UDP, by the name server that every machine is told', async () => {
+    await use({ network: { nameservers: ['5.5.5.3'], allow: ['10.77.1.0/24'] } });
+    const targets = { resolver: '5.5.5.3/53', other: '5.5.5.2/53', encrypted: '5.5.5.3/853', web: '5.5.5.2/80', allowed: '10.77.1.2/53' };
+    const { output } = await world.probe(
+      id,
+      0,
+      `try() { timeout 2 bash -c "exec 3<>/dev/tcp/$2" 2>/dev/null && echo "$1 open" || echo "$1 shut"; }
+       ${Object.entries(targets)
+         .map(([name, target]) => `try ${name} ${target} &`)
+         .join('\n')}
+       wait; echo told $(cat /etc/resolv.conf)
+       # Nobody listens there on UDP: a packet that arrives is answered by "connection refused", one that may not pass by another word.
+       perl -MIO::Socket::INET -e 'for (@ARGV) { my ($name, $to) = split /=/; my $s = IO::Socket::INET->new(Proto => "udp", PeerAddr => $to, PeerPort => 53);
+         send $s, "x", 0; my $in = ""; vec($in, fileno($s), 1) = 1; select $in, undef, undef, 5; print "$name ", defined recv($s, my $b, 9, 0) ? "answer" : $!{ECONNREFUSED} ? "arrives" : "refused", "\\n" }' udpResolver=5.5.5.3 udpOther=5.5.5.2`,
+    );
+    expect(facts(output)).toEqual({
+      resolver: 'open',
+      other: 'shut',
+      encrypted: 'shut',
+      web: 'open',
+      allowed: 'open',
+      told: 'nameserver 5.5.5.3',
+      udpResolver: 'arrives',
+      udpOther: 'refused',
     });
   });
 

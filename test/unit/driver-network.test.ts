@@ -96,6 +96,18 @@ describe('the rules', () => {
     }
   });
 
+  test('names are asked of the resolvers and of what is allowed, and of nobody else', () => {
+    const lines = chainOf('through-host')
+      .split('\n')
+      .map((line) => line.trim());
+    const at = (line: string): number => lines.indexOf(line);
+    expect(chainOf('reachable')).toContain('ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept');
+    expect(at('jump reachable')).toBeGreaterThan(0);
+    expect(at('ip daddr @allowed accept')).toBeGreaterThan(at('jump reachable'));
+    const refusal = 'meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited';
+    expect(at(refusal)).toBe(at('ip daddr @allowed accept') + 1);
+  });
+
   test('metadata, private, carrier and multicast ranges are refused', () => {
     for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '224.0.0.0/4']) {
       expect(rules).toContain(range);
