@@ -124,10 +124,9 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   };
 }
 
-/** How often it is asked, and what wakes that, is the reconciler's business. */
-function placeOnly(entry: Entry['config']): unknown {
-  const { pollIntervalMs: _interval, webhook: _webhook, ...place } = entry;
-  return place;
+/** How often it is asked is the reconciler's business. */
+function placeOnly({ pollIntervalMs: _interval, webhook, ...place }: Entry['config']): unknown {
+  return { ...place, hook: webhook === undefined ? [] : [webhook.secretFile, webhook.ensureUrl] };
 }
 
 /** Every address under which machines or this service know a forge. */

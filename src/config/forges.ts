@@ -50,20 +50,29 @@ async function readForge(section: Section, count: number, context: Context): Pro
   if (slow && section.has('pollInterval') && asked < publicIntervalMs)
     findings.warn(section.pathOf('pollInterval'), 'codeberg.org is polled every 30s at most');
   const pollIntervalMs = slow ? Math.max(asked, publicIntervalMs) : asked;
-  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...(await readWebhook(section, pollIntervalMs, context)) };
+  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...(await readWebhook(section, name, pollIntervalMs, context)) };
 }
 
 /** What a lost delivery may cost; beyond it the alert of a forge that is not polled would be right. */
 const mostHookedMs = 120_000;
 
-async function readWebhook(forge: Section, pollIntervalMs: number, context: Context): Promise<Pick<ForgeConfig, 'webhook'>> {
-  const section = forge.section('webhook', ['secretFile', 'pollInterval']);
+async function readWebhook(forge: Section, name: string, pollIntervalMs: number, context: Context): Promise<Pick<ForgeConfig, 'webhook'>> {
+  const section = forge.section('webhook', ['secretFile', 'pollInterval', 'ensure']);
   if (section === undefined) return {};
   const secretFile = await readTokenFile(section, false, context, 'secretFile');
   const asked = section.get('pollInterval', duration(100, mostHookedMs, '30s or 2m')) ?? pollIntervalMs;
   if (section.has('pollInterval') && asked < pollIntervalMs)
     context.findings.warn(section.pathOf('pollInterval'), 'is shorter than the interval without webhooks, which stays');
-  return secretFile === undefined ? {} : { webhook: { secretFile, pollIntervalMs: Math.max(asked, pollIntervalMs) } };
+  const ensureUrl = section.get('ensure', webAddress);
+  if (ensureUrl !== undefined && !ensureUrl.endsWith(`/webhook/${name}`))
+    context.findings.add(
+      section.pathOf('ensure'),
+      `does not end with /webhook/${name}`,
+      'write the address by which the forge reaches that path of this service',
+    );
+  if (secretFile === undefined) return {};
+  const ensured = ensureUrl === undefined ? {} : { ensureUrl };
+  return { webhook: { secretFile, pollIntervalMs: Math.max(asked, pollIntervalMs), ...ensured } };
 }
 
 function readScope(section: Section, findings: Findings): Scope | undefined {

@@ -49,8 +49,12 @@ function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
     scope: scopeOf(scope),
     tokenFile,
     pollInterval: formatDuration(forge.pollIntervalMs),
-    ...(webhook === undefined ? {} : { webhook: { secretFile: webhook.secretFile, pollInterval: formatDuration(webhook.pollIntervalMs) } }),
+    ...(webhook === undefined ? {} : { webhook: webhookOf(webhook) }),
   };
+}
+
+function webhookOf({ secretFile, pollIntervalMs, ensureUrl }: NonNullable<ForgeConfig['webhook']>): Readonly<Record<string, unknown>> {
+  return { secretFile, pollInterval: formatDuration(pollIntervalMs), ...(ensureUrl === undefined ? {} : { ensure: ensureUrl }) };
 }
 
 function scopeOf(scope: Scope): Readonly<Record<string, unknown>> {

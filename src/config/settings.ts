@@ -19,6 +19,8 @@ export type ForgeConfig = {
     readonly secretFile: string;
     /** The quiet poll interval once they come. */
     readonly pollIntervalMs: number;
+    /** Where the forge is to send them, if the webhook is to be made sure of there. */
+    readonly ensureUrl?: string;
   };
 };
 

@@ -18,6 +18,9 @@ export type Operation =
   | 'report'
   | 'other';
 
+/** `none`: no webhook is wanted. */
+export type WebhookOutcome = 'none' | 'kept' | 'made' | 'replaced';
+
 export type ForgeListener = (forge: ForgeName, operation: Operation, status: number | undefined) => void;
 
 /**
@@ -61,6 +64,8 @@ export type Forge = {
   reportFailure(credentials: Credentials, taskId: number, lines: readonly string[], signal?: AbortSignal): Promise<ReportOutcome>;
   /** Afterwards the registration does not exist; absent = success. */
   unregister(id: number, signal?: AbortSignal): Promise<void>;
+  /** Makes sure of the webhook that the configuration wants there, if it wants one: one, and as it should be. Safe twice. */
+  keepWebhook?(signal?: AbortSignal): Promise<WebhookOutcome>;
   /** Cuts what is under way and ends the keep-alive connections. */
   close(): Promise<void>;
 };

@@ -246,7 +246,7 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, json: unknown): Parsed<T> {
+export function parse<T>(schema: z.ZodType<T>, json: unknown): Parsed<T> {
   const parsed = schema.safeParse(json);
   if (parsed.success) return { ok: true, value: parsed.data };
   const issue = parsed.error.issues[0];

@@ -3,52 +3,30 @@
 // ControllerError (FORGE_*), and neither the token nor the answer to a registration is ever in it or in the log.
 
 import type { Clock } from '../clock.ts';
-import type { Credentials, ForgeName, Job, Registration, Scope } from '../core/model.ts';
+import type { Credentials, Job, Registration } from '../core/model.ts';
 import { placeOf } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Forge, ForgeListener, ForgeVersion } from './forge.ts';
+import type { Forge, ForgeVersion } from './forge.ts';
+import { createAsk, isAbsent, pathOf, valueOf, type Answer, type Ask, type ForgejoOptions } from './exchange.ts';
 import { examine, type Examination } from './examination.ts';
-import { createListSieve } from './list-sieve.ts';
-import { operationOf } from './operation.ts';
-import { createHttpClient, type HttpClient, type HttpLimits, type HttpReply } from './http-client.ts';
-import { type Asked, detailsOf, notJsonOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
+import type { HttpReply } from './http-client.ts';
+import { detailsOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
 import {
-  jsonOf,
-  type Parsed,
   parseCredentials,
   parseJobs,
   parseRegistration,
   parseRegistrations,
   parseVersionText,
-  refusalMessageOf,
   registrationBodyOf,
   versionOf,
 } from './forgejo-wire.ts';
 import { reportFailure } from './runner-rpc.ts';
-import { createTokenFile } from './token-file.ts';
+import { keepWebhook } from './webhook.ts';
 
 export type { Examination } from './examination.ts';
 
-export type ForgejoOptions = {
-  readonly name: ForgeName;
-  /** Root of the server as the controller reaches it; a sub-path is fine. */
-  readonly url: string;
-  readonly instanceUrl: string;
-  readonly scope: Scope;
-  readonly tokenFile: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** 0 <= random() < 1; for the pauses between tries. */
-  readonly random?: () => number;
-  readonly limits?: Partial<HttpLimits>;
-  /** Hears of every question that was put to the server, again or for the first time; without a status there was no answer. */
-  readonly onAnswer?: ForgeListener;
-};
+export type { ForgejoOptions } from './exchange.ts';
 
-/** Lists may be long (10,000 jobs are 2 MB), and are sieved when they are; nothing else is. */
-const listBytes = 32 * 1024 * 1024;
-const otherBytes = 1024 * 1024;
 /** The server's own upper bound for a page. */
 const pageSize = 50;
 /** How often a list whose rows move while it is paged is gone through before giving up. */
@@ -56,17 +34,6 @@ const passes = 3;
 /** More than any real list has, and how long one may take to read; a server that miscounts must not keep us for ever. */
 const mostRows = 50_000;
 const listingMs = 60_000;
-
-type Call = {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly path: string;
-  readonly body?: string;
-  /** It may be long. */
-  readonly list?: boolean;
-  readonly signal: AbortSignal | undefined;
-};
-type Answer = { readonly asked: Asked; readonly reply: HttpReply };
-type Ask = (call: Call) => Promise<Answer>;
 
 export function createForgejo(options: ForgejoOptions): Forge {
   const { ask, http } = createAsk(options);
@@ -149,6 +116,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
         signal,
       }),
     unregister,
+    keepWebhook: (signal) => keepWebhook(options, ask, signal),
     close: () => http.close(),
   };
 }
@@ -172,50 +140,6 @@ async function versionSaid(answer: Answer): Promise<string> {
   const text = valueOf(answer, 200, parseVersionText);
   if ((versionOf(text)?.major ?? oldestMajor) < oldestMajor) throw tooOldOf(answer.asked, text);
   return text;
-}
-
-/** One authorized exchange; the token is looked up anew for each. */
-function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonly http: HttpClient } {
-  const { name: forge, scope, log } = options;
-  const tokenFile = createTokenFile({ forge, path: options.tokenFile, log });
-  const http = createHttpClient({
-    baseUrl: options.url,
-    clock: options.clock,
-    random: options.random ?? Math.random,
-    limits: options.limits,
-    onRetry: (error, pauseMs) =>
-      log.debug('retry', { forge, code: error.code, ...error.details, pauseMs: Math.round(pauseMs) }, error.message),
-    onAnswer: ({ method, path }, status) => options.onAnswer?.(forge, operationOf(method, path), status),
-  });
-  const ask: Ask = async ({ method, path, body, list = false, signal }) => {
-    const token = await tokenFile.read();
-    const headers = { authorization: `token ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
-    const bounds = list ? { maxBytes: listBytes, sieve: createListSieve } : { maxBytes: otherBytes };
-    const reply = await http.send({ method, path, headers, ...bounds, signal, ...(body === undefined ? {} : { body }) });
-    return { asked: { forge, scope, method, path, token }, reply };
-  };
-  return { ask, http };
-}
-
-function pathOf(scope: Scope): string {
-  if (scope.kind === 'repository') return `/repos/${encodeURIComponent(scope.owner)}/${encodeURIComponent(scope.name)}`;
-  if (scope.kind === 'organization') return `/orgs/${encodeURIComponent(scope.name)}`;
-  return scope.kind === 'user' ? '/user' : '/admin';
-}
-
-/** The checked body of an answer that must have this very status. */
-function valueOf<T>({ asked, reply }: Answer, status: 200 | 201, parse: (json: unknown) => Parsed<T>): T {
-  if (reply.status !== status) throw refusalOf(asked, reply);
-  const json = jsonOf(reply.text);
-  if (json === undefined) throw notJsonOf(asked, reply);
-  const parsed = parse(json);
-  if (!parsed.ok) throw unreadableOf(asked, reply, parsed.problem);
-  return parsed.value;
-}
-
-/** Forgejo's own "not there"; a 404 without its message comes from a proxy or an older server and says nothing. */
-function isAbsent(reply: HttpReply): boolean {
-  return reply.status === 404 && refusalMessageOf(reply.text) !== undefined;
 }
 
 /** What is wrong with a new registration as read back. Without name and description no later sweep would know it for ours. */

@@ -23,6 +23,7 @@ export type Auditor = {
 export function createAuditor(driver: Driver, forges: ReadonlyMap<ForgeName, Forge>, clock: Clock, log: Log): Auditor {
   const versions = new Map<ForgeName, ForgeVersion>();
   const faults = new Map<ForgeName, Fault>();
+  const hookFaults = new Map<ForgeName, string>();
   let leftovers: readonly Leftover[] = [];
   let hostFault: Fault | undefined;
 
@@ -47,10 +48,25 @@ export function createAuditor(driver: Driver, forges: ReadonlyMap<ForgeName, For
     log.debug('maintenance', { artefacts: artefacts.length, leftovers: leftovers.length });
   }
 
+  /** Nothing rests on it: what goes wrong is said once, and tried again the next time. */
+  async function keepWebhook(forge: Forge, signal: AbortSignal): Promise<void> {
+    try {
+      const outcome = (await forge.keepWebhook?.(signal)) ?? 'none';
+      if (outcome === 'made' || outcome === 'replaced') log.info('webhook', { forge: forge.name, outcome }, `the webhook was ${outcome}`);
+      hookFaults.delete(forge.name);
+    } catch (error) {
+      if (!isControllerError(error)) throw error;
+      if (signal.aborted || hookFaults.get(forge.name) === error.message) return;
+      hookFaults.set(forge.name, error.message);
+      log.warn('webhook', { forge: forge.name, code: error.code }, `the webhook cannot be made sure of: ${error.message}`);
+    }
+  }
+
   async function checkForge(forge: Forge, signal: AbortSignal): Promise<void> {
     try {
       versions.set(forge.name, await forge.check(signal));
       faults.delete(forge.name);
+      await keepWebhook(forge, signal);
     } catch (error) {
       if (!isControllerError(error)) throw error;
       if (signal.aborted) return;

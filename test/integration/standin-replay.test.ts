@@ -12,17 +12,12 @@ const notClaimed: Readonly<Record<string, string>> = {
   'commit-status-after-failure': 'nothing of ours reads the state of commits',
   'tasks-list-after-failure': 'nothing of ours reads the list of tasks: the jobs of a run say the same',
   'cron-list-configured': 'the stand-in has no crons, only control.advance',
-  'hook-create-admin': 'webhooks come with the issue that receives them',
-  'hook-create-badevent': 'webhooks come with the issue that receives them',
-  'hook-create-org': 'webhooks come with the issue that receives them',
-  'hook-create-repo': 'webhooks come with the issue that receives them',
-  'hook-create-system': 'webhooks come with the issue that receives them',
-  'hook-create-user': 'webhooks come with the issue that receives them',
-  'webhook-delivery-action-run-cancelled': 'webhooks come with the issue that receives them',
-  'webhook-delivery-action-run-failure': 'webhooks come with the issue that receives them',
-  'webhook-delivery-action-run-success': 'webhooks come with the issue that receives them',
-  'webhook-delivery-org-action-run-failure-with-authorization-header': 'webhooks come with the issue that receives them',
-  'webhook-delivery-push': 'webhooks come with the issue that receives them',
+  'webhook-delivery-action-run-cancelled': 'sent by the server: webhook.test.ts receives them, and the stand-in signs as they are signed',
+  'webhook-delivery-action-run-failure': 'sent by the server: webhook.test.ts receives them, and the stand-in signs as they are signed',
+  'webhook-delivery-action-run-success': 'sent by the server: webhook.test.ts receives them, and the stand-in signs as they are signed',
+  'webhook-delivery-org-action-run-failure-with-authorization-header':
+    'sent by the server: webhook.test.ts receives them, and the stand-in signs as they are signed',
+  'webhook-delivery-push': 'sent by the server: webhook.test.ts receives them, and the stand-in signs as they are signed',
 };
 
 const names = recordedExchanges().map((exchange) => exchange.name);
@@ -39,6 +34,7 @@ async function playAll(): Promise<scenario.Outcome> {
   await scenario.playCapacity(main);
   await scenario.playGroups(main);
   await scenario.playRedelivery(main);
+  await scenario.playHooks(main);
   const later = await scenario.createStage();
   await scenario.populate(later);
   await scenario.playZombies(later);

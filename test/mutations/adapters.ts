@@ -245,17 +245,23 @@ export const adapterTargets: readonly Target[] = [
         'if (seen.description !== description) return',
         'if (seen.description !== description && seen.name !== name) return',
       ],
-      [
-        'any 404 says that a registration is gone',
-        'return reply.status === 404 && refusalMessageOf(reply.text) !== undefined;',
-        'return reply.status === 404;',
-      ],
       ['a registration is gone when its repository cannot be seen', 'await probe(signal);\n    return undefined;', 'return undefined;'],
       ['a list that is short of rows is whole', 'if (found.size >= total) return', 'if (found.size > 0) return'],
       [
         'a registration that is gone cannot be deleted again',
         'if (reply.status !== 204 && !isAbsent(reply)) throw',
         'if (reply.status !== 204) throw',
+      ],
+    ],
+  },
+  {
+    file: 'src/forge/exchange.ts',
+    tests: forgeTests,
+    mutations: [
+      [
+        'any 404 says that a registration is gone',
+        'return reply.status === 404 && refusalMessageOf(reply.text) !== undefined;',
+        'return reply.status === 404;',
       ],
     ],
   },

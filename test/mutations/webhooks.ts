@@ -29,4 +29,16 @@ export const webhookTargets: readonly Target[] = [
       ['webhooks make polls as rare as busy ones', 'now - kickedAt < trustedForMs ? Math.max(quietMs, hookedMs) : quietMs', 'quietMs'],
     ],
   },
+  {
+    file: 'src/forge/webhook.ts',
+    tests: ['test/integration/webhook-ensure.test.ts'],
+    mutations: [
+      ['one more is made at each look', 'if (good !== undefined) return', 'if (good === undefined) return'],
+      ['the webhooks of others are ours', '.filter((hook) => hook.url === url)', ''],
+      ['an old secret is kept for ever', '&& hook.madeAt >= secretSince', ''],
+      ['a webhook that is switched off is good enough', 'return active && ', 'return '],
+      ['only the first page is looked at', 'if (rows.length < pageSize) return all;', 'return all;'],
+      ['two stay two', 'filter((hook) => hook !== good)', 'filter((hook) => good === undefined && hook !== good)'],
+    ],
+  },
 ];

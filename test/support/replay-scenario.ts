@@ -268,3 +268,8 @@ export async function playRedelivery({ play, runner, control, call, replay }: St
   const shapeOnly = ['event', 'gitea_default_actions_url', 'run_id', 'run_number', 'sha'];
   await play('rpc-fetchsingle-request-key-after-task-done', { shapeOnly });
 }
+
+export async function playHooks({ play }: Stage): Promise<void> {
+  const shapeOnly = ['created_at', 'updated_at'];
+  for (const name of ['repo', 'org', 'admin', 'user', 'badevent', 'system']) await play(`hook-create-${name}`, { shapeOnly });
+}

@@ -17,7 +17,11 @@ describe('webhook', () => {
     expect(guardedPathsOf(config)).toContain('/run/hook');
   });
   test('what check-config prints loads to the same, with the interval that webhooks allow', async () => {
-    const config = await load({ yaml: withHook('secretFile: /run/hook, pollInterval: 1m'), files });
+    const config = await load({
+      yaml: withHook('secretFile: /run/hook, pollInterval: 1m, ensure: "https://ci.example.org/r/webhook/default"'),
+      files,
+    });
+    expect(config.forges[0]?.webhook?.ensureUrl).toBe('https://ci.example.org/r/webhook/default');
     expect(config.forges[0]?.webhook?.pollIntervalMs).toBe(60_000);
     expect((await load({ yaml: renderConfig(config), files })).forges).toEqual(config.forges);
   });
@@ -30,6 +34,8 @@ describe('webhook', () => {
     ['pollInterval: 1m', 'forges[0].webhook.secretFile'],
     ['secretFile: /run/absent', 'forges[0].webhook.secretFile'],
     ['secretFile: /run/hook, pollInterval: 5m', 'forges[0].webhook.pollInterval'],
+    ['secretFile: /run/hook, ensure: "https://ci.example.org/webhook/other"', 'forges[0].webhook.ensure'],
+    ['secretFile: /run/hook, ensure: "https://u:p@ci.example.org/webhook/default"', 'forges[0].webhook.ensure'],
     ['secretFile: /run/hook, secret: abc', 'forges[0].webhook.secret'],
   ])('{%s} is refused', async (text, path) => {
     const { mistakes, all } = await refusal({ yaml: withHook(text), files });

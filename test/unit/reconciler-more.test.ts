@@ -507,6 +507,29 @@ describe('webhooks', () => {
     expect(rig.reconciler.snapshot().forges).toMatchObject([{ name: 'main', lastWebhookAt: rig.clock.now() - 600 }]);
   });
 
+  test('a webhook that cannot be made sure of is said once, touches nothing else, and is tried again', async () => {
+    const rig = createRig();
+    let asked = 0;
+    const outcomes = ['refused', 'refused', 'made', 'kept'] as const;
+    const keepWebhook = (): Promise<'made' | 'kept'> => {
+      const outcome = outcomes[asked++] ?? 'kept';
+      if (outcome === 'refused') return Promise.reject(new ControllerError('FORGE_UNAUTHORIZED', 'the token needs write:repository'));
+      return Promise.resolve(outcome);
+    };
+    Object.assign(rig.forge, { keepWebhook });
+    for (let index = 0; index < 4; index += 1) {
+      rig.reconciler.maintain();
+      await rig.step();
+      await flushed();
+    }
+    expect(asked).toBe(4);
+    expect(rig.log.lines.filter(({ event }) => event === 'webhook').map(({ level, message }) => [level, message])).toEqual([
+      ['warn', 'the webhook cannot be made sure of: the token needs write:repository'],
+      ['info', 'the webhook was made'],
+    ]);
+    expect(rig.reconciler.snapshot().forges[0]?.error).toBeUndefined();
+  });
+
   test('the first job is served before any webhook came, and one whose delivery was lost is found by the rarer poll', async () => {
     const rig = createRig();
     slow(rig);

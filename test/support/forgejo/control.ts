@@ -71,6 +71,10 @@ export type Control = {
     readonly content: string;
     readonly message?: string;
   }): Promise<readonly QueuedJob[]>;
+  /** Every webhook, with the status of each delivery's answer. */
+  hooks(): Promise<
+    readonly { readonly id: number; readonly url: string; readonly secret: string; readonly deliveries: readonly number[] }[]
+  >;
   cancel(runId: number): Promise<void>;
   /** A new attempt of every job of a run, or of one job alone. */
   rerun(wish: { readonly runId: number } | { readonly jobId: number }): Promise<readonly QueuedJob[]>;
@@ -179,7 +183,17 @@ function createWork(world: World): Pick<Control, 'queueJob' | 'queueJobs' | 'que
   };
 }
 
-type Views = 'job' | 'jobs' | 'untilJob' | 'untilIdle' | 'untilRequests' | 'untilRegistrations' | 'registrations' | 'fetches' | 'requests';
+type Views =
+  | 'hooks'
+  | 'job'
+  | 'jobs'
+  | 'untilJob'
+  | 'untilIdle'
+  | 'untilRequests'
+  | 'untilRegistrations'
+  | 'registrations'
+  | 'fetches'
+  | 'requests';
 
 function createViews({ world, counts }: ControlParts): Pick<Control, Views> {
   return {
@@ -193,6 +207,14 @@ function createViews({ world, counts }: ControlParts): Pick<Control, Views> {
       world.until(() => world.runs.values().every((run) => !['waiting', 'running', 'blocked'].includes(statusOf(world, run)))),
     untilRequests: ({ route, count }) => world.until(() => (counts.get(route) ?? 0) >= count),
     untilRegistrations: (count) => world.until(() => world.registrations.size === count),
+    hooks: async () =>
+      [...world.hooks.values()].map(({ id, active, url, secret, deliveries }) => ({
+        id,
+        active,
+        url,
+        secret,
+        deliveries: [...deliveries],
+      })),
     registrations: async () =>
       [...world.registrations.values()].map(({ id, uuid, name, description, ephemeral, ownerId, repositoryId, labels, ...row }) => {
         const { status } = registrationJsonOf(

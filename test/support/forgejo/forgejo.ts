@@ -7,6 +7,7 @@ import { createControl, type Control } from './control.ts';
 import { createFaults } from './faults.ts';
 import { emptyReply, jsonReply, textReply, type Reply } from './reply.ts';
 import { createRouter } from './router.ts';
+import { hookRoutes } from './routes-hooks.ts';
 import { repositoryRoutes } from './routes-repositories.ts';
 import { runnerRoutes } from './routes-runners.ts';
 import { runRoutes } from './routes-runs.ts';
@@ -64,7 +65,7 @@ export async function startForgejo(options: ForgejoOptions = {}): Promise<Forgej
     world,
     faults,
     counts,
-    router: createRouter([...repositoryRoutes(later), ...runnerRoutes, ...runRoutes]),
+    router: createRouter([...repositoryRoutes(later), ...runnerRoutes, ...runRoutes, ...hookRoutes]),
     rpc: createRpc(world),
     control: (name, body) => controlReply(control, name, body),
     tick: () => endZombies(world, zombieTimeoutMs),

@@ -1,6 +1,7 @@
 // Promises what starts runs: a commit starts every workflow of the repository that listens to its branch, a dispatch starts one, a test
 // starts whatever it likes. Builds the event that jobs see.
 
+import { deliverHooks } from './routes-hooks.ts';
 import { insertRun } from './runs.ts';
 import { repositoryJsonOf, timeOf, userJsonOf } from './wire.ts';
 import { isStartedBy, planRun, workflowOf } from './workflow.ts';
@@ -28,6 +29,7 @@ export function commit(
 const folders = ['.forgejo/workflows/', '.gitea/workflows/', '.github/workflows/'];
 
 export function startPushRuns(world: World, repository: Repository, user: User, event: Json, message: string): readonly Run[] {
+  deliverHooks(world, repository, 'push', event);
   const paths = [...repository.files.keys()];
   const folder = folders.find((start) => paths.some((path) => path.startsWith(start)));
   if (folder === undefined || !repository.actions) return [];

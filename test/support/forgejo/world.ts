@@ -110,7 +110,22 @@ export type Task = {
   stoppedAt: number;
 };
 
-type Kind = 'user' | 'repository' | 'registration' | 'run' | 'job' | 'task' | 'order';
+export type Hook = Scoped & {
+  readonly id: number;
+  readonly type: string;
+  readonly url: string;
+  readonly contentType: string;
+  readonly secret: string;
+  readonly events: readonly string[];
+  readonly active: boolean;
+  readonly system: boolean;
+  readonly header: string;
+  readonly createdAt: number;
+  /** The status of each delivery's answer; 0 = none. */
+  readonly deliveries: number[];
+};
+
+type Kind = 'hook' | 'user' | 'repository' | 'registration' | 'run' | 'job' | 'task' | 'order';
 
 export type World = {
   /** Root of the server, without a slash at its end, as it names itself in its answers. */
@@ -124,6 +139,7 @@ export type World = {
   readonly runs: Map<number, Run>;
   readonly jobs: Map<number, Job>;
   readonly tasks: Map<number, Task>;
+  readonly hooks: Map<number, Hook>;
   /** Version of the tasks by scope; bumped whenever there may be something new to fetch. */
   readonly versions: Map<string, number>;
   /** How often a handle was asked for, and how often it was given. */
@@ -159,6 +175,7 @@ export function createWorld(version: string): World {
     runs: new Map(),
     jobs: new Map(),
     tasks: new Map(),
+    hooks: new Map(),
     versions: new Map(),
     fetches: new Map(),
     now: () => Date.now() + offset,
