@@ -155,6 +155,40 @@ export const adapterTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/hands.ts',
+    tests: ['test/unit/driver-hands.test.ts'],
+    mutations: [
+      [
+        'the shell outside of the sandbox is in one of its own',
+        "    'NoNewPrivileges=yes',",
+        "    'NoNewPrivileges=yes',\n    'PrivateTmp=yes',",
+      ],
+      ['what was begun for a service that ended is killed', "'KillSignal=SIGCONT'", "'KillSignal=SIGTERM'"],
+      ['a host that goes down takes the shell before the service', '[`Before=${ours}`]', '[]'],
+      ['a shell that has ended keeps its name', "    '--collect',\n", ''],
+      ['the shell has no pipes of ours', "    '--pipe',\n", ''],
+      ['programs are looked for where systemd looks, not where our unit says', "    '--setenv=PATH',\n", ''],
+      ['a group below a service is that service', '\\.service)$/m', '\\.service)/m'],
+    ],
+  },
+  {
+    file: 'src/driver/traces.ts',
+    tests: ['test/unit/driver-hands.test.ts'],
+    mutations: [
+      ['a mount that follows nobody follows the host', "word.startsWith('master:')", "word.startsWith('shared:')"],
+      [
+        'a folder is on the first mount above it',
+        'a.path.length - b.path.length)\n    .slice(-1)',
+        'a.path.length - b.path.length)\n    .slice(0, 1)',
+      ],
+      [
+        'a folder is on a mount whose name it begins with',
+        "folder.startsWith(path === '/' ? path : `${path}/`)",
+        'folder.startsWith(path)',
+      ],
+    ],
+  },
+  {
     file: 'src/driver/listing.ts',
     tests: listingTests,
     mutations: [

@@ -44,7 +44,7 @@ const list = [
 test.each([
   ['/var/lib/ours', true],
   ['/var/lib/ours/machines', true],
-  ['/var/lib/oursnot', true],
+  ['/srvnot', true],
   ['/var/lib/ours/a b/c', false],
   ['/srv/ci', false],
 ])('what the host mounts below %s is seen here: %j', (folder, follows) => {
