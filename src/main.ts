@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import pkg from '../package.json' with { type: 'json' };
-import { loadConfig, renderConfig, writesToJournal, type Config, type LoadOptions } from './config/config.ts';
+import { configHashOf, loadConfig, renderConfig, writesToJournal, type Config, type LoadOptions } from './config/config.ts';
 import type { Order, Orders } from './daemon.ts';
 import { hostTime } from './clock.ts';
 import { isCommand, oddOption, options, usage } from './commands.ts';
@@ -55,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function checkConfig(config: Config): number {
-  process.stdout.write(renderConfig(config));
+  process.stdout.write(`# configuration ${configHashOf(config)}: /status names the one in force so\n${renderConfig(config)}`);
   for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`);
   return 0;
 }

@@ -108,7 +108,13 @@ function headLines(look: Look, health: Health, status: Status): readonly string[
   const up = at === null ? 'no look at the world has ended yet' : `up ${between(status.started_at, at)}, last look ${clockOf(at)}`;
   const { drain } = status;
   return [
-    line(look, paint(status.controller_id, 'bold'), ' is ', verdict, `: forgejo-runner-controller ${status.version}, ${up}`),
+    line(
+      look,
+      paint(status.controller_id, 'bold'),
+      ' is ',
+      verdict,
+      `: forgejo-runner-controller ${status.version}, ${up}; configuration ${status.config_hash}`,
+    ),
     ...health.reasons.map((reason) => line(look, paint('not well: ', 'bad'), reason)),
     ...(drain === null
       ? []

@@ -1,10 +1,11 @@
 // Promises to tell whether a machine would reach its forges: a network like a machine's, behind the same rules, is made for the length of one
-// question to each, with the names of a machine that no job can have. What is left of it after a kill is swept as any machine's.
+// question to each, with the names of a machine that no job can have. A service leaves it alone meanwhile; what is left of it after a kill is
+// swept as any machine's.
 
 import { networkInterfaces } from 'node:os';
-import type { MachineId } from '../core/model.ts';
 import { slotCountOf, subnetOf } from '../core/subnets.ts';
 import { ControllerError } from '../errors.ts';
+import { claimDoctor, doctorsId as id } from './doctor-claim.ts';
 import { fingerprint, perform, run, tryPerform } from './exec.ts';
 import { resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings, poolOf, rulesOf, tableOf, type DriverNetwork, type LinkInput } from './network.ts';
@@ -16,8 +17,6 @@ export type ReachInput = { readonly controllerId: string; readonly network: Driv
 /** `status`: the forge's answer, whatever it was. `code`: why none came, in Node's or OpenSSL's word. */
 export type Reached = { readonly status: number } | { readonly code: string; readonly resolvers: readonly string[] };
 
-/** No job has number 0. */
-const id = 'j0000000doc' as MachineId;
 const stepMs = 10_000;
 
 /** Rejects with DRIVER_FAILED when the network cannot be made; forges are told by their url. */
@@ -30,6 +29,7 @@ export async function reachFromMachine(
   const table = tableOf(controllerId);
   // The table of a service that runs, or of machines that run on without one, is the one to be tried.
   const made = (await fingerprint(table, stepMs)) === undefined;
+  const release = await claimDoctor(controllerId);
   try {
     if (made) await perform('nft', ['-f', '-'], { input: rulesOf({ controllerId, network, endpoints, nameservers: resolvers }) });
     await perform('ip', ['-batch', '-'], { input: hostBatchOf(link), timeoutMs: stepMs });
@@ -44,6 +44,7 @@ export async function reachFromMachine(
   } finally {
     await tryPerform('ip', ['netns', 'delete', namespaceOf(controllerId, id)]);
     if (made) await tryPerform('nft', ['delete', 'table', 'inet', table]);
+    release();
   }
 }
 

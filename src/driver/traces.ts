@@ -8,6 +8,7 @@ import { isMachineId } from '../core/naming.ts';
 import { addressToNumber } from '../core/subnets.ts';
 import type { MachineId } from '../core/model.ts';
 import type { Leftover } from './driver.ts';
+import { doctorsId, isDoctorAtWork } from './doctor-claim.ts';
 import { machinesWithRoots, rootsOf } from './gc-root.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
@@ -31,6 +32,7 @@ export type Traces = {
 };
 
 export async function findTraces({ controllerId, stateDir, way }: Site): Promise<Traces> {
+  const spared = sparing(controllerId);
   const links = namesIn(interfaces);
   const ours = await Promise.all(
     links
@@ -41,11 +43,21 @@ export async function findTraces({ controllerId, stateDir, way }: Site): Promise
   return {
     units: new Set(way.units()),
     folders: idsOf(namesIn(`${stateDir}/machines`).map((name) => (isMachineId(name) ? name : undefined))),
-    namespaces: idsOf(namesIn(namespaces).map((name) => machineOfName(controllerId, name, ''))),
-    interfaces: idsOf(ours),
+    namespaces: spared(idsOf(namesIn(namespaces).map((name) => machineOfName(controllerId, name, '')))),
+    interfaces: spared(idsOf(ours)),
     exits: idsOf(namesIn(`${stateDir}/exits`).map((name) => (isMachineId(name) ? name : undefined))),
     others: new Set(way.traces()),
     gcRoots: new Set(machinesWithRoots(controllerId)),
+  };
+}
+
+/** Without the network of a doctor that is at work; looked up only where there is one. */
+function sparing(controllerId: string): (ids: ReadonlySet<MachineId>) => ReadonlySet<MachineId> {
+  let working: boolean | undefined;
+  return (ids) => {
+    if (!ids.has(doctorsId)) return ids;
+    working ??= isDoctorAtWork(controllerId);
+    return working ? new Set([...ids].filter((id) => id !== doctorsId)) : ids;
   };
 }
 

@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest';
 import type { Finding } from '../../src/doctor.ts';
+import { claimDoctor, doctorsId } from '../../src/driver/doctor-claim.ts';
 import { hold, openScene, runProgram } from '../support/service-scene.ts';
 import { serviceAddress, sh, type Service } from '../support/service.ts';
 
@@ -39,6 +40,25 @@ test('a host and a forge where all is well fail nothing, before the service runs
   expect(await traces()).toBe(beside);
   await scene.open();
   await scene.done(service, job);
+  await scene.clean(service);
+});
+
+test('a service that looks meanwhile leaves the network of the doctor alone, and removes what one that was killed left', async ({
+  onTestFinished,
+}) => {
+  const scene = await openScene(onTestFinished);
+  const service = await scene.start();
+  const release = await claimDoctor(service.controllerId);
+  onTestFinished(release);
+  await expect(claimDoctor(service.controllerId)).rejects.toThrow('Another doctor');
+  const network = `forgejo-runner-${service.controllerId}-${doctorsId}`;
+  await sh('ip', 'netns', 'add', network);
+  const { ticks } = await service.status();
+  const looked = await service.until('it has looked five times', (status) => status.ticks > ticks + 5);
+  expect([looked.host.machines, await sh('ip', 'netns', 'list')]).toEqual([0, expect.stringContaining(network)]);
+  release();
+  await service.until('it is swept', async () => !(await sh('ip', 'netns', 'list')).includes(network));
+  expect((await service.log()).filter(({ event }) => event === 'sweep')).toMatchObject([{ runner: doctorsId }]);
   await scene.clean(service);
 });
 

@@ -28,13 +28,18 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Runs a line as a person does in a shell; a curl of the host's own comes first. */
 const typed = (line: string): Promise<string> => sh('sh', '-c', `PATH=$PATH:${folder}; ${line}`);
 
+const program = (name: string): string => fileURLToPath(new URL(`../../dist/${name}.js`, import.meta.url));
+
 /** runner-status, which asks that service. */
 async function clientOf({ controllerId }: Service): Promise<void> {
-  const program = fileURLToPath(new URL('../../dist/runner-status.js', import.meta.url));
   const socket = `/run/forgejo-runner-controller/${controllerId}.sock`;
-  await writeFile(join(folder, 'runner-status'), `#!/bin/sh\nexec ${process.execPath} ${program} "$@" --socket ${socket}\n`, {
-    mode: 0o755,
-  });
+  await writeFile(
+    join(folder, 'runner-status'),
+    `#!/bin/sh\nexec ${process.execPath} ${program('runner-status')} "$@" --socket ${socket}\n`,
+    {
+      mode: 0o755,
+    },
+  );
 }
 
 /** The command lines of a section, with the names of the example replaced by those of this service. */
@@ -110,6 +115,34 @@ test("the recipe for ghost runners shows whose they are, and a clean-up or a res
   expect((await scene.control.registrations()).map(({ name }) => name)).toEqual(expect.arrayContaining(['office', ours?.name]));
   await scene.open();
   expect(await scene.done(service, job)).toMatchObject({ status: 'success' });
+});
+
+test('the recipe for a service that does not start shows its state, its sentence and every remedy; with the token back it starts', async ({
+  onTestFinished,
+}) => {
+  const scene = await openScene(onTestFinished);
+  const service = await scene.prepare();
+  const token = await readFile(service.tokenFile, 'utf8');
+  await rm(service.tokenFile);
+  const client = `#!/bin/sh\nexec ${process.execPath} ${program('runner-status')} "$@" ${service.arguments.join(' ')}\n`;
+  await writeFile(join(folder, 'runner-status'), client, { mode: 0o755 });
+  // As the shipped unit starts it; what failed stays known until it is started again.
+  const start = [process.execPath, program('forgejo-runner-controller'), ...service.arguments];
+  await sh('systemd-run', '--quiet', '--no-block', `--unit=${service.unit}`, '-p', 'KillMode=process', ...start);
+  onTestFinished(async () => void (await typed(`systemctl stop ${service.unit}; systemctl reset-failed ${service.unit} 2>&1 || :`)));
+  await expect.poll(() => typed(`systemctl is-active ${service.unit} || :`), { timeout: 20_000 }).toBe('failed');
+  const [status = '', journal = '', doctor = ''] = await recipe('The controller does not start', service, {
+    'forgejo-runner-controller': service.unit,
+  });
+  expect(await typed(`${status} || :`)).toContain('status=5');
+  expect(await typed(journal)).toContain(`TOKEN_UNREADABLE: The configuration has one mistake:`);
+  const told = await typed(`${doctor} || :`);
+  expect(told).toContain(`${service.tokenFile} cannot be looked at (ENOENT)`);
+  expect(told).toMatch(/-> .*access token/);
+  await writeFile(service.tokenFile, token, { mode: 0o600 });
+  await sh('systemctl', 'restart', service.unit);
+  await service.until('it serves', ({ ticks }) => ticks > 0);
+  expect(await typed(doctor)).toContain('0 failed');
 });
 
 test('the recipe for maintenance drains the service, takes it back, and shows when it is down', async ({ onTestFinished }) => {

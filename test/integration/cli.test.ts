@@ -36,7 +36,7 @@ describe('status', () => {
     expect(await asked()).toEqual({
       code: 0,
       err: '',
-      out: `ci-1 is well: forgejo-runner-controller 0.1.0, up 9 min 59 s, last look 00:09:59 UTC
+      out: `ci-1 is well: forgejo-runner-controller 0.1.0, up 9 min 59 s, last look 00:09:59 UTC; configuration 0123456789ab
 
 Forges
 FORGE  VERSION  SCOPE           WAITING  RUNNING  LAST POLL  STATE
@@ -55,7 +55,7 @@ No runners; 0 of 7 machines in use.
     picture = busy;
     const { code, out } = await asked('status');
     expect(code).toBe(1);
-    expect(out).toBe(`ci-1 is not well: forgejo-runner-controller 0.1.0, up 9 min 59 s, last look 00:09:59 UTC
+    expect(out).toBe(`ci-1 is not well: forgejo-runner-controller 0.1.0, up 9 min 59 s, last look 00:09:59 UTC; configuration 0123456789ab
 not well: 0 MiB are free
 draining since 00:09:55 UTC by signal SIGUSR1: 2 left, nothing new is started
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { configHashOf, loadConfig } from '../../src/config/config.ts';
 import { openFileStore } from '../../src/store/file-store.ts';
 
 const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -48,6 +49,8 @@ test('--config names the file, and check-config prints what it makes of it', asy
   const { code, stdout } = await end(['check-config', '--config', path]);
   expect(code).toBe(0);
   expect(stdout).toContain('controllerId: argv');
+  const hash = configHashOf(await loadConfig({ file: path, env: {} }));
+  expect(stdout.split('\n')[0]).toBe(`# configuration ${hash}: /status names the one in force so`);
   expect(stdout).not.toContain('ffff');
   expect((await end(['check-config', `-c${path}`])).stdout).toBe(stdout);
 });

@@ -30,10 +30,12 @@ function end(args: readonly string[], env: Readonly<Record<string, string>> = {}
   });
 }
 
+const page = () => Promise.resolve({ html: '<!doctype html>', policy: "default-src 'none'" });
+
 async function aService(picture: Snapshot, basePath = '', metered = true): Promise<string> {
   const metrics = createMetrics({ now: () => 0, perRepository: false });
   const metering = { render: () => metrics.render(picture, fixedClock), requestAnswered: () => undefined };
-  const app = anApi({ reconciler: reconcilingOf(() => picture), basePath, ...(metered ? { metering } : {}) });
+  const app = anApi({ reconciler: reconcilingOf(() => picture), basePath, page, ...(metered ? { metering } : {}) });
   const serving = await serveHttp({ app, host: '127.0.0.1', port: 0 });
   closing.push(() => serving.close());
   return serving.url + basePath;

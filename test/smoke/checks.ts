@@ -157,6 +157,20 @@ const checks: readonly Check[] = [
       return `${text.split('\n').filter((line) => line.startsWith('# TYPE')).length} metrics`;
     },
   ],
+  [
+    'GET /',
+    async (ask) => {
+      const response = await ask('/');
+      const html = await response.text();
+      must(
+        response.status === 200 && response.headers.get('content-type')?.startsWith('text/html') === true,
+        `answered ${response.status}`,
+      );
+      must(response.headers.get('content-security-policy')?.startsWith("default-src 'none'") === true, 'the page has no policy of its own');
+      must(!/<(?:script|link|img)[^>]+(?:src|href)="?(?:https?:)?\/\//i.test(html), 'the page needs something from elsewhere');
+      return `the page, ${Math.ceil(html.length / 1024)} KiB, by itself`;
+    },
+  ],
   ['what is not there', async (ask) => refused(await ask('/api/v1/nothing'), 404, /^NOT_FOUND$/)],
   [
     'methods',
