@@ -16,6 +16,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/*.test.ts', 'test/{unit,property,contract,integration,simulation,nix}/**/*.test.ts'],
           testTimeout: 20_000,
+          // The first that needs a program of Debian's (scripts/lib) fetches it, and the others wait for that.
+          hookTimeout: 2 * minuteMs,
         },
       },
       {

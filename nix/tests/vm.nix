@@ -3,7 +3,8 @@
 #   nix build .#checks.x86_64-linux.vm       runs it; needs KVM, and fetches or builds a NixOS with Forgejo
 #
 # IT HAS NEVER RUN. It was written where there was neither NixOS nor nixpkgs; only its evaluation against a stand-in of nixpkgs is tested
-# (test/nix). Whoever runs it first: what fails may well be the test. docs/ACCEPTANCE.md counts none of it as held.
+# (test/nix), and of its script (vm.py) all cases but the last two were once run by hand on the Debian host of the other tests, with the stand-ins
+# for Forgejo and its runner. Whoever runs it first: what fails may well be the test. docs/ACCEPTANCE.md counts none of it as held.
 { module }:
 {
   name = "forgejo-runner-controller";

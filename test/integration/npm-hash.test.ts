@@ -13,7 +13,7 @@ const remedy = 'run ./scripts/update-npm-hash after a change of the runtime pack
 let opened: Awaited<ReturnType<typeof openNix>>;
 beforeAll(async () => {
   opened = await openNix();
-}, 120_000);
+});
 afterAll(() => opened.end());
 
 describe('the hash of the runtime packages', () => {

@@ -44,7 +44,7 @@ beforeAll(async () => {
     HOME: scratch,
     npm_config_cache: join(scratch, 'cache'),
   });
-}, 120_000);
+});
 
 describe('the package of npm pack', () => {
   test('it has both programs, their pages and completions, the unit, the example and the licence, and nothing else', () => {

@@ -12,7 +12,7 @@ let tree: string;
 beforeAll(async () => {
   scene = await openFlake();
   tree = join(scene.home, 'tree');
-}, 120_000);
+});
 afterAll(() => scene.end());
 
 const perSystem = <T>(value: T) => Object.fromEntries(systems.map((system) => [system, value]));

@@ -15,7 +15,7 @@ const attribute = 'packages.x86_64-linux.forgejo-runner-controller';
 let scene: FlakeScene;
 beforeAll(async () => {
   scene = await openFlake();
-}, 120_000);
+});
 afterAll(() => scene.end());
 
 type Phases = { readonly src: string; readonly buildPhase: string; readonly installPhase: string };
