@@ -22,6 +22,8 @@ const left = new Set(['node_modules', '.git', '.cache', 'dist', 'coverage']);
 const patienceMs = 120_000;
 const scratch = join(tmpdir(), `frc-mutate.${process.pid}`);
 const running = new Set<ChildProcess>();
+// What this tree has fetched the copies need not fetch again.
+process.env['TEST_HOST_CACHE'] ??= join(root, '.cache');
 
 function cleanUp(): void {
   for (const child of running) end(child);

@@ -9,6 +9,7 @@ import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
 import { packageTargets } from './packages.ts';
+import { nixTargets } from './nix.ts';
 import { pageTargets } from './page.ts';
 import { stepTargets } from './steps.ts';
 import { tracesTargets } from './traces.ts';
@@ -27,4 +28,5 @@ export const targets: readonly Target[] = [
   ...pageTargets,
   ...tracesTargets,
   ...webhookTargets,
+  ...nixTargets,
 ];

@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => opened.end());
 
 function evaluatedAs(name: string): Evaluated & { readonly unit: Unit; readonly settings: Settings } {
-  const { unit, settings, ...rest } = all.get(name) ?? { failed: [], warnings: [] };
+  const { unit, settings, ...rest } = all.get(name) ?? { failed: [], warnings: [], credentials: [] };
   if (unit === undefined || settings === undefined || settings === null) throw new Error(`${name} has no unit or no settings`);
   return { ...rest, unit, settings };
 }
@@ -229,7 +229,7 @@ test('what stands in settings wins over the options, and a state directory of it
 test('every program that the driver starts comes with a package on the PATH of the unit', () => {
   const packages: Readonly<Record<string, string>> = {
     bash: 'sh',
-    coreutils: 'cp cat chmod ln mkdir mkfifo mv rm rmdir sha256sum touch',
+    coreutils: 'cp cat chmod ln mkdir mkfifo mv readlink rm rmdir sha256sum test touch',
     e2fsprogs: 'chattr mkfs.ext4',
     iproute2: 'ip',
     nftables: 'nft',

@@ -39,6 +39,7 @@ export type Unit = z.infer<typeof unit>;
 
 const evaluated = z.object({
   failed: words,
+  credentials: words,
   warnings: words,
   left: z.record(z.string(), z.unknown()).optional(),
   settings: settings.nullish(),
