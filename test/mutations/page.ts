@@ -32,6 +32,7 @@ export const pageTargets: readonly Target[] = [
       ['one that has just ended is shown twice', '!ended.has(keyOf(runner))', 'ended.size >= 0'],
       ['what ended long ago stays', 'to > now - hourMs', 'from > 0'],
       ['a bad end looks like a good one', "done.reason === 'finished' ? 'running' : 'bad'", "'running'"],
+      ['a job that was over at once never ran', "picked ?? (reason === 'finished' ? assigned : null)", 'picked'],
       ['time runs backwards within a bar', 'Math.min(Math.max(at, from), to)', 'at'],
     ],
   },

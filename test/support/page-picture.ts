@@ -39,7 +39,7 @@ export function busyHour(now: number): Snapshot {
     const id = `j${String(1200 + number).padStart(7, '0')}${((number * 7919) % 46_656).toString(36).padStart(3, 'x')}`;
     const job = { id: 1200 + number, name, repositoryId, attempt: number === 11 ? 2 : 1, handle: `${handle}${number}` };
     const times = { createdAt, assignedAt, pickedAt };
-    const [reason, cause] = bad[number] ?? ['finished', 'finished'];
+    const [reason, cause] = bad[number] ?? ['finished', 'ended by itself'];
     if (endedAt > now) {
       const machine = { machine: id, slot: number, machineState: 'running' as const, registrationId: 300 + number };
       const view = {

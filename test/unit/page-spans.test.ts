@@ -37,6 +37,9 @@ test('a runner goes through its phases one behind the other, and one that was no
   ]);
   const [unpicked] = spansOf([], [done('b', 10, 1, { assigned_at: at(9), cleaning_at: at(2), reason: 'unpicked' })], now);
   expect(phasesOf(unpicked)?.map(([name]) => name)).toEqual(['starting', 'pickup', 'cleaning']);
+  // Over before anybody saw it run.
+  const [quick] = spansOf([], [done('q', 10, 1, { assigned_at: at(9), cleaning_at: at(2), reason: 'finished' })], now);
+  expect(phasesOf(quick)?.map(([name]) => name)).toEqual(['starting', 'running', 'cleaning']);
   const [killed] = spansOf([], [done('c', 10, 1, { assigned_at: at(9), picked_at: at(9), reason: 'machine-failed' })], now);
   expect(phasesOf(killed)?.map(([name]) => name)).toEqual(['starting', 'bad']);
   // A clock that was set back: nothing runs backwards.

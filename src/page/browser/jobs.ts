@@ -3,7 +3,7 @@
 import type { Status } from '../../http/wire.ts';
 import { now } from './clock.ts';
 import { button, element, mark, part, quoted, rowsIn, say, type Row } from './dom.ts';
-import { keyOf, type Done } from './spans.ts';
+import { keyOf, pickedOf, type Done } from './spans.ts';
 import type { Picture } from './watch.ts';
 import { ageOf, countOf, durationOf, shown, sizeOf, timeOf } from './words.ts';
 
@@ -147,7 +147,8 @@ function doneRow(doors: Doors): Row<Done> {
       say(name, done.job_name);
       say(end, done.cause ?? done.reason);
       mark(log, 'aria-label', shown(`Log of ${done.job_name}, runner ${done.id}`));
-      const { exit, picked_at: picked, ended_at: ended } = done;
+      const { exit, ended_at: ended } = done;
+      const picked = pickedOf(done);
       const ran = picked === null ? 'never ran' : `ran ${durationOf(Date.parse(done.cleaning_at ?? ended) - Date.parse(picked))}`;
       const memory = exit?.memory_peak_bytes ?? undefined;
       const used = [

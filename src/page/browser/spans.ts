@@ -54,7 +54,20 @@ function doneSpan(done: Done): Span {
   const to = Math.max(from, Date.parse(done.ended_at));
   const cleaning = done.cleaning_at === null ? undefined : Date.parse(done.cleaning_at);
   const ran = done.reason === 'finished' ? 'running' : 'bad';
-  return { key: keyOf(done), from, to, job: done, end: done, phases: phasesOf(done, from, cleaning, to, ran) };
+  const { assigned_at: assigned } = done;
+  return {
+    key: keyOf(done),
+    from,
+    to,
+    job: done,
+    end: done,
+    phases: phasesOf({ assigned_at: assigned, picked_at: pickedOf(done) }, from, cleaning, to, ran),
+  };
+}
+
+/** One that finished had its job, also when that was over before it was seen to run. */
+export function pickedOf({ picked_at: picked, assigned_at: assigned, reason }: Done): string | null {
+  return picked ?? (reason === 'finished' ? assigned : null);
 }
 
 /** One behind the other without a gap; a step that was not seen takes no time. */
