@@ -79,7 +79,7 @@ let
         }
       else
         # All else is read-only to the service.
-        { ReadWritePaths = mkDefault [ cfg.settings.stateDir ]; }
+        { ReadWritePaths = [ cfg.settings.stateDir ]; }
     );
 in
 {

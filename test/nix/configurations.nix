@@ -185,6 +185,16 @@ in
     };
   };
 
+  settings-win-and-lines = {
+    imports = [
+      (with' {
+        settings.stateDir = "/srv/runner-state";
+        settings.http.socket = "/srv/runner-socket/orders.sock";
+        serviceOverrides.ReadWritePaths = [ "/srv/runner-socket" ];
+      })
+    ];
+  };
+
   raw = {
     services.forgejo-runner-controller = {
       enable = true;

@@ -24,6 +24,18 @@ let
     merge = types.raw.merge;
   };
 
+  # A line of a unit: several are one after the other when one of them is a list, and else must be equal.
+  line = lib.mkOptionType {
+    name = "systemd option";
+    check = value: lib.isString value || lib.isInt value || lib.isBool value || lib.isList value;
+    merge =
+      loc: defs:
+      let
+        values = map (def: def.value) defs;
+      in
+      if lib.any lib.isList values then lib.concatMap lib.toList values else types.unspecified.merge loc defs;
+  };
+
   package = name: version: {
     type = "derivation";
     outPath = "${builtins.storeDir}/00000000000000000000000000000000-${name}-${version}";
@@ -39,7 +51,7 @@ let
     wantedBy = words;
     unitConfig = free;
     serviceConfig = mkOption {
-      type = types.attrsOf types.anything;
+      type = types.attrsOf line;
       default = { };
     };
     environment = mkOption {

@@ -73,7 +73,7 @@ describe('every configuration', () => {
     const { Service } = z.looseObject({ Service: shape }).parse(JSON.parse(readFileSync(new URL('nix/unit.json', root), 'utf8')));
     const { ExecStart: _, LoadCredential: __, ExecReload: reload, ...same } = Service;
     const store = `${'0'.repeat(32)}-`;
-    for (const name of names.filter((one) => one !== 'adjusted' && one !== 'settings-win')) {
+    for (const name of names.filter((one) => !['adjusted', 'settings-win', 'settings-win-and-lines'].includes(one))) {
       const { ExecStart, LoadCredential: ___, ExecReload, ...rest } = all.get(name)?.unit?.serviceConfig ?? {};
       expect(rest).toEqual(same);
       expect(ExecReload).toBe(String(reload).replace('@kill@', `/nix/store/${store}coreutils-1.0/bin/kill`));
@@ -223,6 +223,10 @@ test('what stands in settings wins over the options, and a state directory of it
   const { tmpfiles, unit } = evaluatedAs('settings-win');
   expect(tmpfiles).toEqual({ 'forgejo-runner-controller': { '/srv/runner-state': { d: { group: 'root', mode: '0711', user: 'root' } } } });
   expect(unit.serviceConfig).not.toHaveProperty('StateDirectory');
+  expect(unit.serviceConfig).toMatchObject({ ReadWritePaths: ['/srv/runner-state'] });
+  // What somebody adds does not take it away.
+  const written = evaluatedAs('settings-win-and-lines').unit.serviceConfig['ReadWritePaths'];
+  expect(new Set([written].flat())).toEqual(new Set(['/srv/runner-socket', '/srv/runner-state']));
   expect(unit.serviceConfig).toMatchObject({ ProtectSystem: 'strict', ReadWritePaths: ['/srv/runner-state'] });
 });
 
