@@ -13,6 +13,7 @@ import type { Mode } from './core/model.ts';
 import { descriptionOf, inItsPlace, placeOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { bootIdOf, openTimeLine } from './daemon-clock.ts';
+import { createNixosContainerDriver } from './driver/nixos-container.ts';
 import { createNspawnDriver, type NspawnDriver } from './driver/nspawn.ts';
 import type { Forge, ForgeListener } from './forge/forge.ts';
 import { createForgejo } from './forge/forgejo.ts';
@@ -66,8 +67,9 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   for (const name of loaded.returned) log.warn('quarantine', { file: name }, 'a record that had been put aside can be read and is back');
   const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
   const { clock, runners } = await openTimeLine(line);
-  const { controllerId, stateDir, network, profiles } = config;
-  const driver = createNspawnDriver({ controllerId, stateDir, network, profiles, forgeUrls: urlsOf(config), log, clock });
+  const { stateDir } = config;
+  const host = { ...config, forgeUrls: urlsOf(config), log, clock };
+  const driver = config.driver === 'nspawn' ? createNspawnDriver(host) : createNixosContainerDriver(host);
   const archive = createFileArchive({
     folder: join(stateDir, 'archive'),
     caps: config.archive,

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { checkDriver, readDriver } from './driver.ts';
 import { pollDuration, readForges } from './forges.ts';
 import { absolutePath, controllerId, cron, duration, flag, freeSpace, integer, keptSize, oneOf } from './kinds.ts';
 import { checkShown, guardedPathsOf } from './guarded.ts';
@@ -44,6 +45,8 @@ export type LoadOptions = {
 const keys = [
   'controllerId',
   'stateDir',
+  'driver',
+  'nixosContainer',
   'maxConcurrent',
   'maxPerRepository',
   'minFreeDisk',
@@ -118,6 +121,8 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   checkCapacity(maxConcurrent, network, findings);
   const forges = await readForges(root, { ...context, pollIntervalMs });
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
+  const drivers = readDriver(root);
+  checkDriver(drivers.driver, profiles, findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
   const http = await readHttp(root, id, context);
@@ -132,6 +137,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
     controllerId: id,
     controllerIdIsDefault,
     stateDir,
+    ...drivers,
     maxConcurrent,
     ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
     minFreeDiskBytes: root.get('minFreeDisk', freeSpace) ?? 1024 ** 3,

@@ -16,6 +16,8 @@ export type Live = {
 const fixed = [
   ['controllerId', 'it is in the name of everything that was made'],
   ['stateDir', 'the records of what runs are there'],
+  ['driver', 'machines that run are of the old one, and the new one does not know them'],
+  ['nixosContainer', 'machines that run were made by it'],
   ['network', 'machines that run hold addresses of it'],
   ['http', 'the API listens already'],
   ['telemetry', 'its spans are on their way already'],
@@ -48,9 +50,18 @@ export function liveOf(current: Config, next: Config): Live {
     return before;
   });
   if (!isDeepStrictEqual(current.forges, forges)) taken.push('forges');
-  const { controllerId, controllerIdIsDefault, stateDir, network, http, telemetry } = current;
+  const { controllerId, controllerIdIsDefault, stateDir, driver, nixosContainer, network, http, telemetry } = current;
   const { telemetry: _, ...rest } = next;
-  const kept = { controllerId, controllerIdIsDefault, stateDir, network, http, ...(telemetry === undefined ? {} : { telemetry }) };
+  const kept = {
+    controllerId,
+    controllerIdIsDefault,
+    stateDir,
+    driver,
+    nixosContainer,
+    network,
+    http,
+    ...(telemetry === undefined ? {} : { telemetry }),
+  };
   return { config: { ...rest, ...kept, forges }, taken, waiting };
 }
 

@@ -16,6 +16,8 @@ export function renderConfig(config: Config): string {
       {
         controllerId: config.controllerId,
         stateDir: config.stateDir,
+        driver: config.driver,
+        nixosContainer: { ...config.nixosContainer },
         maxConcurrent: config.maxConcurrent,
         ...(config.maxPerRepository === undefined ? {} : { maxPerRepository: config.maxPerRepository }),
         minFreeDisk: formatSize(config.minFreeDiskBytes),

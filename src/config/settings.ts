@@ -39,6 +39,10 @@ export type NetworkConfig = {
 };
 
 export type Config = {
+  /** What runs machines: transient units of systemd-nspawn, or containers of NixOS. */
+  readonly driver: 'nspawn' | 'nixos-container';
+  /** Where the host has the CLI nixos-container, its confs and its roots. */
+  readonly nixosContainer: { readonly program: string; readonly configurationDirectory: string; readonly stateDirectory: string };
   readonly controllerId: string;
   /** True when no controllerId was given: the daemon warns. */
   readonly controllerIdIsDefault: boolean;

@@ -23,7 +23,7 @@ export type Assignment = {
 
 /** What is still on the host of a machine that should be gone, by kind. */
 export type Leftover = {
-  readonly kind: 'unit' | 'network-namespace' | 'interface' | 'directory' | 'mount' | 'exit-record' | 'machine' | 'gc-root';
+  readonly kind: 'unit' | 'network-namespace' | 'interface' | 'directory' | 'mount' | 'exit-record' | 'machine' | 'gc-root' | 'container';
   readonly name: string;
 };
 

@@ -6,6 +6,7 @@ import type { Profile } from '../core/model.ts';
 import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { driverChecks, type DriverChoice } from './container-check.ts';
 import { tryPerform, tryRun } from './exec.ts';
 import { refusesIdmap } from './file-systems.ts';
 import { isApart } from './hands.ts';
@@ -16,11 +17,9 @@ import { pinFault } from './runner-pin.ts';
 import { oldestRunner, runnerVersionOf } from './runner-version.ts';
 import { exists, followsTheHost, mountsBelow, mountWordOf } from './traces.ts';
 
-export type HostCheckInput = {
-  readonly controllerId: string;
+export type HostCheckInput = DriverChoice & {
   readonly stateDir: string;
   readonly network: DriverNetwork;
-  readonly profiles: readonly Profile[];
   readonly log: Pick<Log, 'info' | 'warn'>;
 };
 
@@ -52,6 +51,7 @@ export function configuredChecks(input: HostCheckInput): readonly HostCheck[] {
       well: `The pool ${network.pool.first}-${network.pool.last} is nobody else's.`,
       faults: () => checkAddresses(input),
     },
+    ...driverChecks(input),
   ];
 }
 

@@ -128,12 +128,11 @@ export function startArgumentsOf(input: UnitInput): readonly string[] {
   ];
 }
 
-export function unitPropertiesOf({
-  controllerId,
-  stateDir,
-  spec,
-  rootPlan,
-}: UnitInput): readonly (readonly [name: string, value: string])[] {
+/** `unit`: by another name than that of a transient one. */
+export function unitPropertiesOf(
+  { controllerId, stateDir, spec, rootPlan }: UnitInput,
+  unit?: string,
+): readonly (readonly [name: string, value: string])[] {
   const { cpus, memoryBytes, tasks } = spec.profile.limits;
   const boots = rootPlan.boot !== undefined;
   return [
@@ -163,7 +162,7 @@ export function unitPropertiesOf({
     // A job can write to its console what it likes: it may not push everybody else's lines out of the journal.
     ['LogRateLimitIntervalSec', '30s'],
     ['LogRateLimitBurst', '200'],
-    ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit, unitOf(controllerId, spec.id))],
+    ['ExecStopPost', exitRecorderOf(pathsOf(stateDir, spec.id).exit, unit ?? unitOf(controllerId, spec.id))],
     // A systemd inside needs the unified hierarchy on hosts that have both.
     ['Environment', `SYSTEMD_SECCOMP=0 SYSTEMD_NSPAWN_TMPFS_TMP=0${boots ? ' SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1' : ''}`],
     ['SystemCallArchitectures', 'native'],
@@ -273,7 +272,7 @@ function rootBindsOf(plan: RootPlan): readonly string[] {
 }
 
 /** nspawn splits at colons and takes backslashes as escapes. */
-function escapedPath(path: string): string {
+export function escapedPath(path: string): string {
   return path.replaceAll('\\', '\\\\').replaceAll(':', '\\:');
 }
 

@@ -5,7 +5,7 @@ import { mkdirSync, watch } from 'node:fs';
 import { statfs, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { isMachineId } from '../core/naming.ts';
-import type { Machine, MachineId, Profile, Room } from '../core/model.ts';
+import type { Machine, MachineId, Room } from '../core/model.ts';
 import { uidBaseOf } from '../core/subnets.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -14,6 +14,7 @@ import type { Console } from '../archive/archive.ts';
 import { consoleOf, consolesOf, followConsole } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
+import type { DriverChoice } from './container-check.ts';
 import { createFirewall } from './firewall.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
@@ -37,12 +38,10 @@ import type { Site, Way } from './way.ts';
 export { examineHost } from './examination.ts';
 export { reachFromMachine, type Reached } from './reach.ts';
 
-export type NspawnDriverInput = {
-  readonly controllerId: string;
+export type NspawnDriverInput = DriverChoice & {
   /** Absolute; must be on a file system with idmapped mounts. */
   readonly stateDir: string;
   readonly network: DriverNetwork;
-  readonly profiles: readonly Profile[];
   /** Where machines reach their forges; resolved again at every check(). */
   readonly forgeUrls: readonly string[];
   readonly log: Log;

@@ -25,7 +25,9 @@ export async function removeMachine(input: RemovalInput): Promise<void> {
   const paths = pathsOf(stateDir, id);
   if ((await leftoversOf(input, id)).length === 0) return;
   await endUnit(input);
-  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input), way.letGo(id), letGo(input.controllerId, id)]);
+  await Promise.all([removeLink(input), removeFiles(input, paths), leaveMachined(input), letGo(input.controllerId, id)]);
+  // Last of these: it may be what says that the machine is ours.
+  await way.letGo(id);
   await rm(paths.exit, { force: true });
   const left = (await leftoversOf(input, id)).filter((leftover) => leftover.name !== paths.folder);
   if (left.length > 0) throw stayed(id, left);
@@ -54,7 +56,10 @@ async function until(clock: Clock, limitMs: number, done: () => Promise<boolean>
 async function endUnit({ stateDir, way, clock, id }: RemovalInput): Promise<void> {
   const unit = way.unitOf(id);
   const gone = async (): Promise<boolean> => !(await way.unitIsThere(id));
-  if (await gone()) return;
+  if (await gone()) {
+    await way.callOff(id);
+    if (await gone()) return;
+  }
   // It ended by itself and systemd is about to drop it: no need to kill.
   if ((await readExit(pathsOf(stateDir, id).exit)) !== undefined && (await until(clock, 400, gone))) return;
   for (let tries = 0; tries < 5; tries += 1) {

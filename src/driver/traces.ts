@@ -92,13 +92,12 @@ export async function namespaceIsThere(controllerId: string, id: MachineId): Pro
 
 /** True while machined has an entry of this machine; a foreign machine may bear the same name. */
 export async function machineIsThere({ way }: Site, id: MachineId): Promise<boolean> {
-  return unitOfMachine(id) === way.unitOf(id);
+  return unitOfMachine(id) === way.unitOf(id) && way.isOurs(id);
 }
 
 /** True while a machine of somebody else bears this name, which is told apart by its unit. */
-export async function isTakenByOthers({ way }: Site, id: MachineId): Promise<boolean> {
-  const unit = unitOfMachine(id);
-  return unit !== undefined && unit !== way.unitOf(id);
+export async function isTakenByOthers(site: Site, id: MachineId): Promise<boolean> {
+  return unitOfMachine(id) !== undefined && !(await machineIsThere(site, id));
 }
 
 /** The unit of whatever machine machined knows by that name; undefined when it knows none. */
@@ -192,7 +191,7 @@ export async function leftoversOf(site: Site, id: MachineId): Promise<readonly L
     ...mounts.map((name) => ({ kind: 'mount', name }) as const),
     ...(exit ? [{ kind: 'exit-record', name: paths.exit } as const] : []),
     ...(machine ? [{ kind: 'machine', name: id } as const] : []),
-    ...way.leftoversOf(id),
+    ...(await way.leftoversOf(id)),
     ...rootsOf(site.controllerId, id).map((name) => ({ kind: 'gc-root', name }) as const),
   ];
 }

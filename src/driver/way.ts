@@ -8,6 +8,8 @@ import type { UnitInput } from './nspawn-unit.ts';
 
 export type Way = {
   readonly unitOf: (id: MachineId) => string;
+  /** Whether a unit of that name, if there is one, is ours: not all names say it. */
+  readonly isOurs: (id: MachineId) => boolean;
   /** True while systemd holds the unit: from its start on, until it has ended for good. */
   readonly unitIsThere: (id: MachineId) => Promise<boolean>;
   /** Machines of ours that systemd may hold a unit of. */
@@ -15,9 +17,11 @@ export type Way = {
   /** Machines of ours of which something is there that only this way makes. */
   readonly traces: () => readonly MachineId[];
   /** What that is, of one machine. */
-  readonly leftoversOf: (id: MachineId) => readonly Leftover[];
+  readonly leftoversOf: (id: MachineId) => Promise<readonly Leftover[]>;
   /** Hands the machine to systemd and makes its end of the network; its root and what it shares with us are there. */
   readonly launch: (link: LinkInput, unit: UnitInput) => Promise<void>;
+  /** Takes back a start that systemd has not come to yet. */
+  readonly callOff: (id: MachineId) => Promise<void>;
   /** Removes what leftoversOf names. The unit has ended. */
   readonly letGo: (id: MachineId) => Promise<void>;
 };

@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import { systemClock } from '../../src/clock.ts';
 import type { Limits, MachineId, Profile, Template } from '../../src/core/model.ts';
 import type { Driver } from '../../src/driver/driver.ts';
+import type { ContainerTools } from '../../src/driver/containers.ts';
+import { createNixosContainerDriver } from '../../src/driver/nixos-container.ts';
 import { createNspawnDriver } from '../../src/driver/nspawn.ts';
 import type { NspawnDriverInput } from '../../src/driver/nspawn.ts';
 import type { Log } from '../../src/log.ts';
@@ -53,6 +55,8 @@ export type NspawnWorld = DriverWorld & {
 };
 
 export type WorldOptions = {
+  /** Machines are containers of these tools, and not transient units. */
+  readonly nixosContainer?: ContainerTools;
   readonly controllerId?: string;
   readonly template?: Template;
   readonly limits?: Limits;
@@ -98,7 +102,11 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
     log: silentLog,
     clock: systemClock,
   };
-  const driver: Driver = createNspawnDriver(input);
+  const { nixosContainer } = options;
+  const driver: Driver =
+    nixosContainer === undefined
+      ? createNspawnDriver(input)
+      : createNixosContainerDriver({ ...input, driver: 'nixos-container', nixosContainer });
 
   async function probe(id: MachineId, slot: number, script: string): Promise<{ output: string; code: number }> {
     await writeFile(`${io}/script`, script);

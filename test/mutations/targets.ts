@@ -4,6 +4,7 @@ import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
 import { cliTargets } from './cli.ts';
 import { archiveTargets } from './archive.ts';
+import { containerTargets } from './containers.ts';
 import { coreTargets } from './core.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   ...actTargets,
   ...loopTargets,
   ...adapterTargets,
+  ...containerTargets,
   ...metricsTargets,
   ...cliTargets,
   ...archiveTargets,
