@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { nextStepsOf } from '../../src/config/starter.ts';
 import { evaluateAll, loadRendered, writeModules, type Evaluated } from '../support/nix-module.ts';
 import { openNix } from '../support/nix.ts';
 
@@ -64,6 +65,28 @@ describe.each(modules.map(({ path, text }, index) => [path, text.split('\n').sli
     });
   },
 );
+
+test('the lines that init prints for NixOS mean what was said, whatever it is', async () => {
+  const labels = ['a"b', '${builtins.abort "x"}', 'back\\slash', '$${x}', "''q''"];
+  const scopes = [
+    { kind: 'repository', owner: 'builders', name: 'website' },
+    { kind: 'organization', name: 'builders' },
+    { kind: 'user' },
+    { kind: 'instance' },
+  ] as const;
+  const texts = scopes.map((scope) => {
+    const steps = nextStepsOf({ url: 'https://forge.example.org/git', scope, labels, tokenFile: '/etc/token', file: '/x' });
+    return /\n(\{\n {2}services[^]*\n\})\n/.exec(steps)?.[1] ?? '{ }';
+  });
+  const found = await evaluateAll(opened.nix, await writeModules(opened.home, 'init.nix', texts));
+  const configs = await Promise.all([...found.values()].map(({ unit, settings }) => loadRendered({ unit, settings })));
+  expect(configs.map(({ forges }) => forges[0]?.scope)).toEqual(scopes);
+  for (const { forges, profiles } of configs)
+    expect([forges[0]?.url, profiles[0]?.labels]).toEqual(['https://forge.example.org/git', labels]);
+  expect([...found.values()].map(({ unit }) => unit?.serviceConfig['LoadCredential'])).toEqual(
+    scopes.map(() => ['forge-forge:/etc/token']),
+  );
+});
 
 test('the examples show every way to make a machine', async () => {
   const kinds = await Promise.all(
