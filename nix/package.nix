@@ -1,7 +1,7 @@
 # The service and runner-status, bundled from src/ by scripts/build.ts with the esbuild of nixpkgs. What the bundle is made of besides is one
 # fixed output: `npm ci` of the runtime packages, held to the hash in runtime-dependencies.json (scripts/update-npm-hash writes it).
 #
-# Nix itself has not built it yet: nothing of nixpkgs was at hand. It is evaluated, and its phases are run by a plain bash (test/nix).
+# Nix builds it in test/e2e/nix-build.test.ts, with a plain bash and Debian's node in place of nixpkgs; with nixpkgs it has not been built yet.
 {
   lib,
   stdenvNoCC,
@@ -68,6 +68,7 @@ let
         runHook postInstall
       '';
       dontFixup = true;
+      outputHashAlgo = "sha256";
       outputHashMode = "recursive";
       outputHash = runtime.hash;
     };
@@ -94,6 +95,8 @@ stdenvNoCC.mkDerivation {
   ];
   ESBUILD = lib.getExe esbuild;
   dontConfigure = true;
+  # What is started is the wrapper; the files stay as they were bundled.
+  dontPatchShebangs = true;
 
   buildPhase = ''
     runHook preBuild

@@ -21,9 +21,8 @@ let
     ] ++ modules;
   };
 in
-system.config.system.build.toplevel.overrideAttrs (old: {
-  passthru = (old.passthru or { }) // {
-    inherit (system) config;
-    runner = checked;
-  };
-})
+system.config.system.build.toplevel
+// {
+  inherit (system) config;
+  runner = checked;
+}

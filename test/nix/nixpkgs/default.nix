@@ -1,7 +1,10 @@
 # What `import nixpkgs { system = ...; }` gives.
-{ system }:
+{
+  system,
+  programs ? { },
+}:
 import ./packages.nix {
   lib = import ./lib.nix;
-  inherit system;
+  inherit system programs;
   path = ./.;
 }

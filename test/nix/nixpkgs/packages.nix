@@ -1,9 +1,11 @@
 # Packages as nixpkgs has them, as far as our expressions use them: with a name, a version, a main program and, where they are built by a
-# function of ours, the very derivation that the function was asked for.
+# function of ours, the very derivation that the function was asked for. With `programs` (node and esbuild of this machine) they can be built:
+# by a plain bash (builder.sh) in place of nixpkgs' stdenv.
 {
   lib,
   system,
   path,
+  programs ? { },
 }:
 let
   mkDerivation =
@@ -19,9 +21,16 @@ let
         plain
         // {
           inherit name system;
-          builder = "/bin/sh";
         }
-        // lib.optionalAttrs (given ? outputHash) { outputHashAlgo = null; }
+        // (
+          if programs == { } then
+            { builder = "/bin/sh"; }
+          else
+            {
+              builder = "/bin/bash";
+              args = [ ./builder.sh ];
+            }
+        )
       );
     in
     built
@@ -36,11 +45,16 @@ let
 
   named =
     name: version:
-    mkDerivation {
-      pname = name;
-      inherit version;
-      meta.mainProgram = name;
-    };
+    mkDerivation (
+      {
+        pname = name;
+        inherit version;
+        meta.mainProgram = name;
+      }
+      // lib.optionalAttrs (programs ? ${name}) {
+        buildCommand = "mkdir -p $out/bin; ln -s ${programs.${name}} $out/bin/";
+      }
+    );
 
   versions = {
     forgejo-runner = "12.11.1";
@@ -54,9 +68,14 @@ let
       + " procps shellcheck unzip util-linux which xz zip zstd"
     )) (name: named name (versions.${name} or "1.0"))
     // {
-      nodejs_24 = named "nodejs" "24.15.0" // {
-        meta.mainProgram = "node";
-      };
+      nodejs_24 = mkDerivation (
+        {
+          pname = "nodejs";
+          version = "24.15.0";
+          meta.mainProgram = "node";
+        }
+        // lib.optionalAttrs (programs ? node) { buildCommand = "mkdir -p $out/bin; ln -s ${programs.node} $out/bin/node"; }
+      );
       prometheus = named "prometheus" "3.0" // {
         cli = named "prometheus-cli" "3.0";
       };
