@@ -33,6 +33,8 @@ export type Parts = {
   readonly reconciler: (mode: Mode) => Reconciler;
   /** What the reconciler is to work by under this configuration; a forge whose entry is unchanged is the same object again. */
   readonly settingsOf: (config: Config) => Settings;
+  /** The forge of that name as it was asked for last. */
+  readonly forgeOf: (name: string) => Forge | undefined;
   /** Gives back the lock and every connection. */
   close(): Promise<void>;
 };
@@ -103,6 +105,7 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
     driver,
     clock,
     archive,
+    forgeOf: (name) => entries.findLast(({ config: { name: of } }) => of === name)?.forge,
     settingsOf,
     reconciler: (mode) =>
       createReconciler({
@@ -127,7 +130,7 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
 }
 
 /** How often it is asked is the reconciler's business. */
-function placeOnly({ pollIntervalMs: _interval, webhook, ...place }: Entry['config']): unknown {
+function placeOnly({ pollIntervalMs: _interval, waitingStatus: _status, webhook, ...place }: Entry['config']): unknown {
   return { ...place, hook: webhook === undefined ? [] : [webhook.secretFile, webhook.ensureUrl] };
 }
 

@@ -13,6 +13,8 @@ import type { Reconciler } from './reconciler/reconciler.ts';
 export type LiveConfig = {
   /** For the API. */
   readonly settings: () => ApiSettings;
+  /** Those in force. */
+  readonly forges: () => Config['forges'];
   /** Reads again; asked while it reads, it reads once more. Rejects only on a bug. */
   reload(by: string): Promise<void>;
   close(): Promise<void>;
@@ -82,6 +84,7 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
   }
 
   return {
+    forges: () => current.forges,
     settings: () => {
       const { maxConcurrent, pollIntervalMs, jobTimeoutMs, forges } = current;
       return {

@@ -7,6 +7,7 @@ import { createRunnerLogs, type RunnerLogs } from './http/app.ts';
 import { openApi } from './daemon-api.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
+import { keepStatuses } from './daemon-statuses.ts';
 import { openTraces } from './daemon-traces.ts';
 import type { Events } from './events.ts';
 import type { RootLog } from './log.ts';
@@ -74,9 +75,12 @@ async function serve(
     if (order === 'reload') live.reload(by).catch(bug.reject);
     else reconciler.drain(order === 'drain', by);
   });
+  const ended = new AbortController();
+  keepStatuses({ parts, stateDir: config.stateDir, forges: live.forges, reconciler, log }, ended.signal).catch(bug.reject);
   try {
     return await Promise.race([reconciler.run(orders.ending), bug.promise]);
   } finally {
+    ended.abort();
     await live.close();
     await api.close();
   }

@@ -38,7 +38,8 @@ export type Event =
   | 'telemetry'
   | 'warning'
   | 'http'
-  | 'webhook';
+  | 'webhook'
+  | 'commit-status';
 
 /** Facts of an event. Runner id, forge, repository id, job id and handle always go under these names. */
 export type Facts = {

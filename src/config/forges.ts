@@ -6,7 +6,7 @@ import { duration, flag, forgeWord, oneOf, plainName, repository, webAddress } f
 import { describe, isMap, openSection, type Findings, type Section } from './reader.ts';
 import { readTokenFile, type TokenContext } from './token-file.ts';
 
-const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending', 'webhook'] as const;
+const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending', 'webhook', 'waitingStatus'] as const;
 const scopeForms = '{repository: owner/name}, {organization: name}, {user: true} or {instance: true}';
 /** codeberg.org asks for patience; the stock runner polls it no faster either. */
 const publicIntervalMs = 30_000;
@@ -50,7 +50,13 @@ async function readForge(section: Section, count: number, context: Context): Pro
   if (slow && section.has('pollInterval') && asked < publicIntervalMs)
     findings.warn(section.pathOf('pollInterval'), 'codeberg.org is polled every 30s at most');
   const pollIntervalMs = slow ? Math.max(asked, publicIntervalMs) : asked;
-  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...(await readWebhook(section, name, pollIntervalMs, context)) };
+  const webhook = await readWebhook(section, name, pollIntervalMs, context);
+  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...webhook, ...readWaitingStatus(section) };
+}
+
+function readWaitingStatus(forge: Section): Pick<ForgeConfig, 'waitingStatus'> {
+  const afterMs = forge.section('waitingStatus', ['after'])?.need('after', duration(10_000, undefined, '2m or 30s'));
+  return afterMs === undefined ? {} : { waitingStatus: { afterMs } };
 }
 
 /** What a lost delivery may cost; beyond it the alert of a forge that is not polled would be right. */

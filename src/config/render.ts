@@ -43,7 +43,7 @@ function archiveOf({ maxAgeMs, maxBytes, perJobBytes }: Config['archive']): Read
 }
 
 function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
-  const { name, url, instanceUrl, scope, tokenFile, webhook } = forge;
+  const { name, url, instanceUrl, scope, tokenFile, webhook, waitingStatus } = forge;
   return {
     name,
     url,
@@ -52,6 +52,7 @@ function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
     tokenFile,
     pollInterval: formatDuration(forge.pollIntervalMs),
     ...(webhook === undefined ? {} : { webhook: webhookOf(webhook) }),
+    ...(waitingStatus === undefined ? {} : { waitingStatus: { after: formatDuration(waitingStatus.afterMs) } }),
   };
 }
 

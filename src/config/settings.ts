@@ -13,6 +13,8 @@ export type ForgeConfig = {
   readonly tokenFile: string;
   /** Per-forge quiet poll interval; defaults to the global one. */
   readonly pollIntervalMs: number;
+  /** Commits of jobs that wait for longer say why; absent = none does. */
+  readonly waitingStatus?: { readonly afterMs: number };
   /** Deliveries that wake the poll; absent = none are taken. */
   readonly webhook?: {
     /** A file with the secret that they are signed with; read at each use. */

@@ -27,6 +27,8 @@ export type Job = {
   readonly labels: readonly string[];
   /** 0 until a runner has picked the job. */
   readonly taskId: number;
+  /** The run that it belongs to; Forgejo 16 is the first that tells. */
+  readonly runId?: number;
   readonly state: 'waiting' | 'running';
 };
 

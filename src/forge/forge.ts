@@ -18,6 +18,9 @@ export type Operation =
   | 'report'
   | 'other';
 
+export type RunRef = { readonly repositoryId: number; readonly runId: number };
+export type CommitStatus = { readonly state: 'pending' | 'success'; readonly context: string; readonly description: string };
+
 /** `none`: no webhook is wanted. */
 export type WebhookOutcome = 'none' | 'kept' | 'made' | 'replaced';
 
@@ -64,6 +67,8 @@ export type Forge = {
   reportFailure(credentials: Credentials, taskId: number, lines: readonly string[], signal?: AbortSignal): Promise<ReportOutcome>;
   /** Afterwards the registration does not exist; absent = success. */
   unregister(id: number, signal?: AbortSignal): Promise<void>;
+  /** Says something on the commit of that run; `gone`: there is none any more. Safe twice. */
+  setCommitStatus?(run: RunRef, status: CommitStatus, signal?: AbortSignal): Promise<'set' | 'gone'>;
   /** Makes sure of the webhook that the configuration wants there, if it wants one: one, and as it should be. Safe twice. */
   keepWebhook?(signal?: AbortSignal): Promise<WebhookOutcome>;
   /** Cuts what is under way and ends the keep-alive connections. */

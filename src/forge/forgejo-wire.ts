@@ -28,6 +28,8 @@ const jobRow = z.object({
   name: z.unknown(),
   runs_on: z.unknown(),
   task_id: count,
+  /** Since Forgejo 16. */
+  run_id: z.unknown(),
   status: z.string(),
 });
 type JobRow = z.infer<typeof jobRow>;
@@ -91,7 +93,8 @@ export function parseJobs(forge: ForgeName, json: unknown): Parsed<readonly Job[
 function jobOf(forge: ForgeName, row: JobRow, state: Job['state']): Job {
   const { id: jobId, handle: text, attempt, repo_id: repositoryId, owner_id: ownerId, task_id: taskId } = row;
   const name = nameOf(row.name);
-  return { forge, id: jobId, handle: text, attempt, repositoryId, ownerId, name, labels: labelsOf(row.runs_on), taskId, state };
+  const run = typeof row.run_id === 'number' && Number.isSafeInteger(row.run_id) && row.run_id > 0 ? { runId: row.run_id } : {};
+  return { forge, id: jobId, handle: text, attempt, repositoryId, ownerId, name, labels: labelsOf(row.runs_on), taskId, ...run, state };
 }
 
 /** Forgejo's own column has 255 characters. For people only: nothing is told apart by it. */

@@ -8,6 +8,7 @@ import { placeOf } from '../core/naming.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge, ForgeVersion } from './forge.ts';
 import { createAsk, isAbsent, pathOf, valueOf, type Answer, type Ask, type ForgejoOptions } from './exchange.ts';
+import { createCommitStatuses } from './commit-status.ts';
 import { examine, type Examination } from './examination.ts';
 import type { HttpReply } from './http-client.ts';
 import { detailsOf, oldestMajor, refusalOf, tooOldOf, unreadableOf } from './forgejo-refusal.ts';
@@ -38,6 +39,7 @@ const listingMs = 60_000;
 export function createForgejo(options: ForgejoOptions): Forge {
   const { ask, http } = createAsk(options);
   const runners = `/api/v1${pathOf(options.scope)}/actions/runners`;
+  const setCommitStatus = createCommitStatuses(ask);
 
   async function jobs(signal?: AbortSignal): Promise<readonly Job[]> {
     // No `labels` parameter: since Forgejo 14 that means all, and one poll serves every profile.
@@ -116,6 +118,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
         signal,
       }),
     unregister,
+    setCommitStatus: (run, status, signal) => setCommitStatus(run, status, signal),
     keepWebhook: (signal) => keepWebhook(options, ask, signal),
     close: () => http.close(),
   };

@@ -63,7 +63,7 @@ test('a job carries our words and drops fields that nobody knows', async () => {
   });
   const { forge } = await forgejoUnderTest(answering([row]));
   const job = { forge: 'home', id: 7, handle: 'h', attempt: 2, repositoryId: 3, ownerId: 4, name: 'build', labels: ['a', 'b'] };
-  await expect(forge.jobs()).resolves.toEqual([{ ...job, taskId: 5, state: 'running' }]);
+  await expect(forge.jobs()).resolves.toEqual([{ ...job, taskId: 5, runId: 7, state: 'running' }]);
 });
 
 test('waiting, queued and pending all wait, running runs, and any other status is not listed', async () => {

@@ -12,6 +12,7 @@ import type { Target } from './mutation.ts';
 import { packageTargets } from './packages.ts';
 import { nixTargets } from './nix.ts';
 import { pageTargets } from './page.ts';
+import { statusTargets } from './statuses.ts';
 import { stepTargets } from './steps.ts';
 import { tracesTargets } from './traces.ts';
 import { webhookTargets } from './webhooks.ts';
@@ -31,4 +32,5 @@ export const targets: readonly Target[] = [
   ...tracesTargets,
   ...webhookTargets,
   ...nixTargets,
+  ...statusTargets,
 ];

@@ -1,4 +1,4 @@
-// Webhooks in the configuration: off unless a secret's file is named, never quicker than without, never so rare that a lost delivery costs much.
+// Webhooks and statuses of commits in the configuration. Webhooks: off unless a secret's file is named, never quicker than without, never so rare that a lost delivery costs much.
 
 import { describe, expect, test } from 'vitest';
 import { guardedPathsOf, renderConfig } from '../../src/config/config.ts';
@@ -7,6 +7,8 @@ import { basicYaml, load, refusal } from '../support/config-fixture.ts';
 const secret = 'webhook-secret-0123456789';
 const files = { '/run/hook': secret };
 const withHook = (text: string): string => basicYaml.replace('tokenFile', `webhook: {${text}}, tokenFile`);
+
+const withStatus = (text: string): string => basicYaml.replace('tokenFile', `waitingStatus: {${text}}, tokenFile`);
 
 describe('webhook', () => {
   test('none is taken unless the file of its secret is named, and the secret is not in the configuration (I7)', async () => {
@@ -41,5 +43,17 @@ describe('webhook', () => {
     const { mistakes, all } = await refusal({ yaml: withHook(text), files });
     expect(mistakes.map((mistake) => mistake.path)).toEqual([path]);
     expect(all).not.toContain(secret);
+  });
+});
+
+describe('waitingStatus', () => {
+  test('no commit is told anything unless it is asked for', async () => {
+    expect((await load({ yaml: basicYaml })).forges[0]?.waitingStatus).toBeUndefined();
+    const config = await load({ yaml: withStatus('after: 2m') });
+    expect(config.forges[0]?.waitingStatus).toEqual({ afterMs: 120_000 });
+    expect((await load({ yaml: renderConfig(config) })).forges).toEqual(config.forges);
+  });
+  test.each(['', 'after: 1s', 'after: soon', 'after: 2m, context: x'])('{%s} is refused', async (text) => {
+    expect((await refusal({ yaml: withStatus(text) })).all).toContain('forges[0].waitingStatus');
   });
 });

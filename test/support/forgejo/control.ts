@@ -2,7 +2,7 @@
 // happens, break things. Every argument and answer is JSON, so the same calls work from another process (control-client.ts).
 
 import type { Faults, Rule } from './faults.ts';
-import type { Permission, Registration, Status, World } from './world.ts';
+import type { CommitStatus, Permission, Registration, Status, World } from './world.ts';
 import { newHex, repositoryByName, rowOf, userByName } from './world.ts';
 import { addRepository, addUser } from './routes-repositories.ts';
 import { cancelRun, endZombies, jobsOf, rerun, statusOf } from './runs.ts';
@@ -71,6 +71,8 @@ export type Control = {
     readonly content: string;
     readonly message?: string;
   }): Promise<readonly QueuedJob[]>;
+  /** Every status that a commit was given, oldest first. */
+  statuses(): Promise<readonly CommitStatus[]>;
   /** Every webhook, with the status of each delivery's answer. */
   hooks(): Promise<
     readonly { readonly id: number; readonly url: string; readonly secret: string; readonly deliveries: readonly number[] }[]
@@ -185,6 +187,7 @@ function createWork(world: World): Pick<Control, 'queueJob' | 'queueJobs' | 'que
 
 type Views =
   | 'hooks'
+  | 'statuses'
   | 'job'
   | 'jobs'
   | 'untilJob'
@@ -207,6 +210,7 @@ function createViews({ world, counts }: ControlParts): Pick<Control, Views> {
       world.until(() => world.runs.values().every((run) => !['waiting', 'running', 'blocked'].includes(statusOf(world, run)))),
     untilRequests: ({ route, count }) => world.until(() => (counts.get(route) ?? 0) >= count),
     untilRegistrations: (count) => world.until(() => world.registrations.size === count),
+    statuses: async () => [...world.statuses],
     hooks: async () =>
       [...world.hooks.values()].map(({ id, active, url, secret, deliveries }) => ({
         id,

@@ -34,6 +34,7 @@ export function repositoryRoutes(later: (action: () => void) => void): readonly 
     },
     { method: 'GET', path: '/api/v1/repositories/{id}', category, answer: byId },
     { method: 'GET', path: '/api/v1/repos/{owner}/{repo}', category, answer: byName },
+    { method: 'POST', path: '/api/v1/repos/{owner}/{repo}/statuses/{sha}', category, answer: setStatus },
     { method: 'GET', path: contents, category, answer: readFile },
     ...(['POST', 'PUT', 'DELETE'] as const).map(
       (method) => ({ method, path: contents, category, answer: (call: Call) => write(call, later) }) as const,
@@ -117,6 +118,32 @@ function byId(call: Call): Reply {
 function byName(call: Call): Reply {
   const row = repositoryFor(call.world, call.caller, param(call, 'owner'), param(call, 'repo'));
   return jsonReply(200, repositoryJsonOf(call.world.rootUrl, rowOf(call.world.users, row.ownerId), row));
+}
+
+function setStatus(call: Call): Reply {
+  const { world } = call;
+  const row = repositoryFor(world, call.caller, param(call, 'owner'), param(call, 'repo'));
+  requireRepositoryWriter(world, requireCaller(call.caller), row);
+  const { state, context = 'default', description = '', target_url: target = '' } = wishOf(call.body);
+  if (!['pending', 'success', 'error', 'failure', 'warning'].includes(String(state))) throw new Refusal(422, '[State]: Required');
+  const sha = param(call, 'sha');
+  const repository = `${rowOf(world.users, row.ownerId).name}/${row.name}`;
+  const [status, of, text, page] = [state, context, description, target].map(String) as [string, string, string, string];
+  const made = { id: world.next('status'), repository, sha, status, context: of, description: text, target: page };
+  world.statuses.push(made);
+  const url = `${world.rootUrl}/api/v1/repos/${repository}/statuses/${sha}`;
+  const at = timeOf(world.now());
+  return jsonReply(201, {
+    id: made.id,
+    status,
+    target_url: page,
+    description: text,
+    url,
+    context: of,
+    creator: null,
+    created_at: at,
+    updated_at: at,
+  });
 }
 
 function readFile(call: Call): Reply {

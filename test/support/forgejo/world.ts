@@ -125,7 +125,17 @@ export type Hook = Scoped & {
   readonly deliveries: number[];
 };
 
-type Kind = 'hook' | 'user' | 'repository' | 'registration' | 'run' | 'job' | 'task' | 'order';
+export type CommitStatus = {
+  readonly id: number;
+  readonly repository: string;
+  readonly sha: string;
+  readonly status: string;
+  readonly context: string;
+  readonly description: string;
+  readonly target: string;
+};
+
+type Kind = 'status' | 'hook' | 'user' | 'repository' | 'registration' | 'run' | 'job' | 'task' | 'order';
 
 export type World = {
   /** Root of the server, without a slash at its end, as it names itself in its answers. */
@@ -140,6 +150,8 @@ export type World = {
   readonly jobs: Map<number, Job>;
   readonly tasks: Map<number, Task>;
   readonly hooks: Map<number, Hook>;
+  /** Oldest first. */
+  readonly statuses: CommitStatus[];
   /** Version of the tasks by scope; bumped whenever there may be something new to fetch. */
   readonly versions: Map<string, number>;
   /** How often a handle was asked for, and how often it was given. */
@@ -176,6 +188,7 @@ export function createWorld(version: string): World {
     jobs: new Map(),
     tasks: new Map(),
     hooks: new Map(),
+    statuses: [],
     versions: new Map(),
     fetches: new Map(),
     now: () => Date.now() + offset,

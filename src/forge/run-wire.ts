@@ -1,0 +1,35 @@
+// Promises the border between Forgejo's JSON of repositories, runs and commit statuses and what of it is needed. Pure.
+
+import * as z from 'zod';
+import { parse, type Parsed } from './forgejo-wire.ts';
+
+/** modules/structs/repo.go, Repository: `owner/name`, as a path writes it. */
+const repository = z.object({ full_name: z.string().regex(/^[\w.-]{1,255}\/[\w.-]{1,255}$/, 'no owner/name') });
+/** modules/structs/action.go, ActionRun. */
+const run = z.object({
+  commit_sha: z.string().regex(/^(?:[\da-f]{40}|[\da-f]{64})$/, 'no commit'),
+  html_url: z.string().max(2_000).catch(''),
+});
+/** modules/structs/status.go, CommitStatus. */
+const status = z.object({ id: z.int().positive() });
+
+export function parseFullName(json: unknown): Parsed<string> {
+  return parse(
+    repository.transform(({ full_name: name }) => name),
+    json,
+  );
+}
+
+export function parseCommitOfRun(json: unknown): Parsed<{ readonly sha: string; readonly page: string }> {
+  return parse(
+    run.transform(({ commit_sha: sha, html_url: page }) => ({ sha, page: /^https?:\/\//.test(page) ? page : '' })),
+    json,
+  );
+}
+
+export function parseStatus(json: unknown): Parsed<number> {
+  return parse(
+    status.transform(({ id }) => id),
+    json,
+  );
+}
