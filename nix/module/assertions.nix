@@ -119,10 +119,7 @@ let
     }, and ${oldestRunner} is the oldest that can run exactly one job. Use a newer nixpkgs for this package."
     ++ concatMap (name: fault (secretLike name) "extraEnv.${name} looks like a secret, and the environment is in the Nix store. Put it into a file: tokenFile, or credentials.") (attrNames cfg.extraEnv)
     ++ concatMap (name: fault true "serviceOverrides.${name} would keep the service from starting machines: it runs as root, among the users and in the network of the host. Leave it out.") beside
-    ++ optionals (cfg.driver == "nixos-container") (
-      fault (!config.boot.enableContainers) "driver is nixos-container, but boot.enableContainers is false. Leave that out, or use the driver nspawn."
-      ++ fault (lib.versionOlder config.system.stateVersion "22.05") "driver is nixos-container, and with system.stateVersion ${config.system.stateVersion} that command keeps its containers in /etc/containers. Use the driver nspawn."
-    );
+    ++ fault (cfg.driver == "nixos-container" && !config.boot.enableContainers) "driver is nixos-container, but boot.enableContainers is false. Leave that out, or use the driver nspawn.";
 in
 {
   config = lib.mkIf cfg.enable {

@@ -107,6 +107,11 @@ in
     });
     maxConcurrent = mkIf (!cfg.polling.enable) (lib.mkForce 0);
     driver = mkIf (cfg.driver != "nspawn") (mkDefault cfg.driver);
+    # Where the command keeps its containers is baked into it.
+    nixosContainer = mkIf (cfg.driver == "nixos-container" && lib.versionOlder config.system.stateVersion "22.05") {
+      configurationDirectory = mkDefault "/etc/containers";
+      stateDirectory = mkDefault "/var/lib/containers";
+    };
     http.tokenFile = mkIf (cfg.apiTokenFile != null) (mkDefault "$CREDENTIALS_DIRECTORY/api-token");
   };
 }

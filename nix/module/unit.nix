@@ -150,6 +150,7 @@ in
               http
               ;
             driver = cfg.settings.driver or null;
+            nixosContainer = cfg.settings.nixosContainer or null;
           }
         ))
       ];

@@ -130,6 +130,21 @@ in
     };
   };
 
+  containers = with' {
+    driver = "nixos-container";
+    profiles.default.container.config = { };
+  };
+
+  containers-of-old = {
+    imports = [
+      (with' {
+        driver = "nixos-container";
+        profiles.default.container.config = { };
+      })
+    ];
+    system.stateVersion = "21.11";
+  };
+
   network = with' {
     network = {
       pool = "10.99.0.0/22";

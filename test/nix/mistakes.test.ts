@@ -88,10 +88,6 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
     more('driver = "nixos-container"; profiles.a.container.config = { };', 'boot.enableContainers = false;'),
     'driver is nixos-container, but boot.enableContainers is false.',
   ],
-  [
-    more('driver = "nixos-container"; profiles.a.container.config = { };', 'system.stateVersion = "21.11";'),
-    'driver is nixos-container, and with system.stateVersion 21.11',
-  ],
 ];
 
 // What Nix itself refuses, and what of the option it must name.

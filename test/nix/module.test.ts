@@ -215,6 +215,22 @@ describe('profiles', () => {
   });
 });
 
+test('the driver nixos-container has its command, its unit and its folders on the host, and machines of NixOS systems', async () => {
+  expect(await loaded('containers')).toMatchObject({
+    driver: 'nixos-container',
+    profiles: [{ template: { kind: 'nixos' } }],
+    nixosContainer: { configurationDirectory: '/etc/nixos-containers', stateDirectory: '/var/lib/nixos-containers' },
+  });
+  expect((await loaded('containers-of-old')).nixosContainer).toMatchObject({
+    configurationDirectory: '/etc/containers',
+    stateDirectory: '/var/lib/containers',
+  });
+  const { enableContainers, unit } = evaluatedAs('containers');
+  expect(enableContainers).toBe(true);
+  expect(unit.path).toEqual(expect.arrayContaining(['/run/current-system/sw', 'nix', 'findutils', 'util-linux', 'e2fsprogs']));
+  expect([(await loaded('away')).driver, evaluatedAs('away').enableContainers]).toEqual(['nspawn', false]);
+});
+
 test('what stands in settings wins over the options, and a state directory of its own is made', async () => {
   const config = await loaded('settings-win');
   expect(config).toMatchObject({ controllerId: 'ci-1', stateDir: '/srv/runner-state', maxPerRepository: 3, logLevel: 'debug' });
