@@ -5,17 +5,16 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { getuid, pid } from 'node:process';
 import type { ShellCommand } from './shell.ts';
 
-/** What programs on the host need: mounts, networks, units, and files of any owner. */
-const capabilities = [
-  'CAP_SYS_ADMIN',
-  'CAP_NET_ADMIN',
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_DAC_READ_SEARCH',
-  'CAP_FOWNER',
-  'CAP_FSETID',
-  'CAP_KILL',
-  'CAP_LINUX_IMMUTABLE',
+/** What no program on the host needs: those are ip, nft, mount, rm, systemctl, and whatever a driver's own command line calls. */
+const withheld = [
+  'CAP_AUDIT_CONTROL',
+  'CAP_MAC_ADMIN',
+  'CAP_MAC_OVERRIDE',
+  'CAP_SYSLOG',
+  'CAP_SYS_BOOT',
+  'CAP_SYS_MODULE',
+  'CAP_SYS_RAWIO',
+  'CAP_SYS_TIME',
 ];
 
 let apart: boolean | undefined;
@@ -57,7 +56,7 @@ export function unitIn(groups: string): string | undefined {
 
 export function systemdRunOf(name: string, ours: string | undefined): readonly string[] {
   const properties = [
-    `CapabilityBoundingSet=${capabilities.join(' ')}`,
+    `CapabilityBoundingSet=~${withheld.join(' ')}`,
     'NoNewPrivileges=yes',
     // Programs that were begun when we ended come to their own end, as those of any service with KillMode=process; but not for ever.
     'KillSignal=SIGCONT',

@@ -25,9 +25,7 @@ test('systemd is asked for a shell on the pipes of the service, that has what pr
   expect(
     properties.filter((property) => /=(?:Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Root|MountFlags)/.test(property)),
   ).toEqual([]);
-  const rights = /CapabilityBoundingSet=(.*)/.exec(properties.join('\n'))?.[1]?.split(' ');
-  expect(rights).toContain('CAP_SYS_ADMIN');
-  expect(rights).not.toContain('CAP_SYS_MODULE');
+  expect(properties.join('\n')).toMatch(/CapabilityBoundingSet=~.*\bCAP_SYS_MODULE\b/);
   // What was begun when the service ended comes to its own end.
   expect(properties).toContain('--property=KillSignal=SIGCONT');
   expect(systemdRunOf('hands-1', undefined).join(' ')).not.toContain('Before=');
