@@ -14,7 +14,10 @@ let
   root = "services.forgejo-runner-controller";
   raw = cfg.configFile != null;
   addresses = import ./addresses.nix lib;
+  local = import ./local.nix lib config;
   oldestRunner = "12.8.2";
+  oldestForgejo = "15";
+  forgejoVersion = config.services.forgejo.package.version or oldestForgejo;
 
   # A fault is a sentence; none is well.
   fault = wrong: sentence: optional wrong "${root}.${sentence}";
@@ -78,6 +81,8 @@ let
     ++ fault (container.extraPackages != [ ] && (container.toplevel != null || container.directory != null)) "${where}.container.extraPackages has no effect beside toplevel or directory. Put the packages into that, or use config."
     ++ fault (container.boot && container.directory == null) "${where}.container.boot is for a directory. A NixOS configuration boots anyway: leave it out."
     ++ fault (container.nix.access == "daemon" && !config.nix.enable) "${where}.container.nix.access is daemon, but this host has no Nix daemon (nix.enable is false). Leave it out."
+    ++ fault (container.nix.access == "daemon" && lib.elem "*" config.nix.settings.trusted-users) "${where}.container.nix.access is daemon, but nix.settings.trusted-users has \"*\": every job could become root of this host. Name the users whom the daemon is to trust."
+    ++ fault (container.nix.access == "daemon" && !lib.elem "*" config.nix.settings.allowed-users) "${where}.container.nix.access is daemon, but nix.settings.allowed-users leaves jobs out, whose users have no names. Set it to [ \"*\" ]."
     ++ fault (cfg.driver == "nixos-container" && container.config == null && container.toplevel == null) "${where}: the driver nixos-container boots NixOS systems. Set container.config or container.toplevel, or use the driver nspawn."
     ++ concatMap (
       target:
@@ -117,6 +122,7 @@ let
     ++ fault (!lib.versionAtLeast (cfg.runnerPackage.version or "0") oldestRunner) "runnerPackage is forgejo-runner ${
       cfg.runnerPackage.version or "of unknown version"
     }, and ${oldestRunner} is the oldest that can run exactly one job. Use a newer nixpkgs for this package."
+    ++ fault (any local.isLocal (lib.attrValues cfg.forges) && !lib.versionAtLeast forgejoVersion oldestForgejo) "forges: services.forgejo.package is Forgejo ${forgejoVersion}, and ${oldestForgejo} is the oldest that gives a job to one runner alone. Set it to pkgs.forgejo."
     ++ concatMap (name: fault (secretLike name) "extraEnv.${name} looks like a secret, and the environment is in the Nix store. Put it into a file: tokenFile, or credentials.") (attrNames cfg.extraEnv)
     ++ concatMap (name: fault true "serviceOverrides.${name} would keep the service from starting machines: it runs as root, among the users and in the network of the host. Leave it out.") beside
     ++ fault (cfg.driver == "nixos-container" && !config.boot.enableContainers) "driver is nixos-container, but boot.enableContainers is false. Leave that out, or use the driver nspawn.";

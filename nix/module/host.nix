@@ -10,6 +10,7 @@ let
     ;
   cfg = config.services.forgejo-runner-controller;
   raw = cfg.configFile != null;
+  local = import ./local.nix lib config;
   nftables = config.networking.nftables.enable;
   interfaces = if nftables then "fr-*" else "fr-+";
 
@@ -22,10 +23,8 @@ let
       scheme = if parts == null then "https" else builtins.head parts;
     in
     if named != null then lib.toInt named else if scheme == "http" then 80 else 443;
-  forgePorts = lib.optionals config.services.forgejo.enable (
-    map (forge: portOf (if forge.instanceUrl != null then forge.instanceUrl else forge.url)) (
-      lib.filter (forge: forge.url != null) (lib.attrValues cfg.forges)
-    )
+  forgePorts = map (forge: portOf (if forge.instanceUrl != null then forge.instanceUrl else forge.url)) (
+    lib.filter local.isLocal (lib.attrValues cfg.forges)
   );
 in
 {

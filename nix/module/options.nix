@@ -10,8 +10,7 @@ let
   kinds = import ./kinds.nix lib;
   format = pkgs.formats.json { };
   cfg = config.services.forgejo-runner-controller;
-  forgejo = config.services.forgejo;
-  server = forgejo.settings.server;
+  local = import ./local.nix lib config;
 
   optional =
     type: description:
@@ -36,52 +35,54 @@ let
     };
   };
 
-  forge.options = {
-    url = mkOption {
-      type = types.nullOr types.str;
-      default = if forgejo.enable then server.LOCAL_ROOT_URL or server.ROOT_URL else null;
-      defaultText = literalExpression "LOCAL_ROOT_URL, else ROOT_URL, of services.forgejo when that is enabled on this host";
-      example = "https://forge.example.org";
-      description = "Where the service asks for jobs.";
-    };
-    instanceUrl = mkOption {
-      type = types.nullOr types.str;
-      default = if forgejo.enable then server.ROOT_URL else null;
-      defaultText = literalExpression "ROOT_URL of services.forgejo when that is enabled on this host, else null: the same as url";
-      description = "Where machines reach the same forge. In a machine, loopback is the machine itself.";
-    };
-    scope = mkOption {
-      type = types.submodule scope;
-      default = { };
-      example = {
-        organization = "builders";
+  forge = forge: {
+    options = {
+      url = mkOption {
+        type = types.nullOr types.str;
+        default = local.url;
+        defaultText = literalExpression "LOCAL_ROOT_URL, else ROOT_URL, of services.forgejo when that is enabled on this host";
+        example = "https://forge.example.org";
+        description = "Where the service asks for jobs.";
       };
-      description = "Whose jobs: exactly one of its options.";
+      instanceUrl = mkOption {
+        type = types.nullOr types.str;
+        default = if local.isLocal forge.config then config.services.forgejo.settings.server.ROOT_URL else null;
+        defaultText = literalExpression "ROOT_URL of services.forgejo when the forge is that one, else null: the same as url";
+        description = "Where machines reach the same forge. In a machine, loopback is the machine itself.";
+      };
+      scope = mkOption {
+        type = types.submodule scope;
+        default = { };
+        example = {
+          organization = "builders";
+        };
+        description = "Whose jobs: exactly one of its options.";
+      };
+      tokenFile = mkOption {
+        type = types.nullOr kinds.secretFile;
+        default = cfg.tokenFile;
+        defaultText = literalExpression "config.services.forgejo-runner-controller.tokenFile";
+        example = "/run/agenix/forge-token";
+        description = "File with the access token of this forge. docs/SECURITY.md says which rights it needs.";
+      };
+      allowPending = mkOption {
+        type = types.bool;
+        default = cfg.allowPending;
+        defaultText = literalExpression "config.services.forgejo-runner-controller.allowPending";
+        description = ''
+          Start even if the token file is missing, empty or holds a placeholder (`PENDING-...`); polling begins when it holds a token.
+          The service then reads the file itself, again whenever it changes, instead of a copy that systemd makes of it at the start.
+        '';
+      };
+      pollInterval = optional kinds.duration "How often this forge is asked for jobs while it is quiet. Default: that of `settings`.";
+      webhook.secretFile = mkOption {
+        type = types.nullOr kinds.secretFile;
+        default = null;
+        example = "/run/agenix/webhook-secret";
+        description = "File with the secret of a webhook: deliveries to /webhook/<name> of the API, signed with it, wake the poll.";
+      };
+      webhook.pollInterval = optional kinds.duration "How often the forge is asked once deliveries come, 2m at most. Default: as often as without.";
     };
-    tokenFile = mkOption {
-      type = types.nullOr kinds.secretFile;
-      default = cfg.tokenFile;
-      defaultText = literalExpression "config.services.forgejo-runner-controller.tokenFile";
-      example = "/run/agenix/forge-token";
-      description = "File with the access token of this forge. docs/SECURITY.md says which rights it needs.";
-    };
-    allowPending = mkOption {
-      type = types.bool;
-      default = cfg.allowPending;
-      defaultText = literalExpression "config.services.forgejo-runner-controller.allowPending";
-      description = ''
-        Start even if the token file is missing, empty or holds a placeholder (`PENDING-...`); polling begins when it holds a token.
-        The service then reads the file itself, again whenever it changes, instead of a copy that systemd makes of it at the start.
-      '';
-    };
-    pollInterval = optional kinds.duration "How often this forge is asked for jobs while it is quiet. Default: that of `settings`.";
-    webhook.secretFile = mkOption {
-      type = types.nullOr kinds.secretFile;
-      default = null;
-      example = "/run/agenix/webhook-secret";
-      description = "File with the secret of a webhook: deliveries to /webhook/<name> of the API, signed with it, wake the poll.";
-    };
-    webhook.pollInterval = optional kinds.duration "How often the forge is asked once deliveries come, 2m at most. Default: as often as without.";
   };
 
   settings = {

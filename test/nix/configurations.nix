@@ -40,6 +40,31 @@ in
     };
   };
 
+  beside-forgejo-by-its-address = {
+    services.forgejo.enable = true;
+    services.forgejo.settings.server.ROOT_URL = "http://git.example.org:3000/";
+    services.forgejo.settings.server.LOCAL_ROOT_URL = "http://127.0.0.1:3000/";
+    services.forgejo-runner-controller = {
+      enable = true;
+      tokenFile = "/run/agenix/forge-token";
+      forges.main.url = "http://git.example.org:3000";
+      forges.main.scope.instance = true;
+    };
+  };
+
+  # Another forge beside that of the host is reached where it is.
+  beside-forgejo-and-away = {
+    services.forgejo.enable = true;
+    services.forgejo.settings.server.ROOT_URL = "https://git.example.org/";
+    services.forgejo-runner-controller = {
+      enable = true;
+      tokenFile = "/run/agenix/forge-token";
+      forges.main.scope.instance = true;
+      forges.other.scope.user = true;
+      forges.other.url = "http://other.example.org:3000";
+    };
+  };
+
   away = with' { };
 
   several-forges = {

@@ -115,6 +115,10 @@ in
         };
       };
       nix.enable = flag true;
+      nix.settings = {
+        allowed-users = mkOption { type = types.listOf types.str; default = [ "*" ]; };
+        trusted-users = mkOption { type = types.listOf types.str; default = [ "root" ]; };
+      };
       nix.package = mkOption { type = types.package; default = package "nix" "2.31"; };
       services.forgejo = {
         enable = flag false;
@@ -151,6 +155,7 @@ in
       path = ./world;
       forgejo-runner = package "forgejo-runner" "12.11.1";
       oldRunner = package "forgejo-runner" "11.3.1";
+      oldForgejo = package "forgejo" "11.0.9";
       stdenv = {
         hostPlatform.isAarch64 = false;
         buildPlatform.canExecute = _: false;

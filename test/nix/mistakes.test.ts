@@ -63,6 +63,18 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
     more('profiles.a.container.nix.access = "daemon";', 'nix.enable = false;'),
     'profiles.a.container.nix.access is daemon, but this host has no Nix daemon',
   ],
+  [
+    more('profiles.a.container.nix.access = "daemon";', 'nix.settings.trusted-users = [ "root" "*" ];'),
+    'profiles.a.container.nix.access is daemon, but nix.settings.trusted-users has "*"',
+  ],
+  [
+    more('profiles.a.container.nix.access = "daemon";', 'nix.settings.allowed-users = [ "@wheel" ];'),
+    'profiles.a.container.nix.access is daemon, but nix.settings.allowed-users leaves jobs out',
+  ],
+  [
+    `{ imports = [ { options.services.forgejo.package = lib.mkOption { type = lib.types.package; }; } ${more('forges.b.scope.user = true;', 'services.forgejo = { enable = true; package = pkgs.oldForgejo; settings.server.ROOT_URL = "https://x.org/"; };')} ]; }`,
+    'forges: services.forgejo.package is Forgejo 11.0.9, and 15 is the oldest that gives a job to one runner alone.',
+  ],
   [more('network.pool = "192.168.1.1";'), 'network.pool is "192.168.1.1". Write FIRST-LAST or a CIDR'],
   [more('network.pool = "10.0.0.0/24"; network.prefix = 26;'), 'settings.maxConcurrent is 7, but network.pool has room for 4 machines.'],
   [more('openFirewall = true; apiTokenFile = "/run/a";'), 'openFirewall is set, but the API listens on 127.0.0.1 alone.'],

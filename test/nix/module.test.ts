@@ -119,6 +119,11 @@ describe('a Forgejo on the same host', () => {
       instanceUrl: 'https://git.example.org',
       scope: { kind: 'instance' },
     });
+    const both = await loaded('beside-forgejo-and-away');
+    expect(both.forges.map(({ name, instanceUrl }) => [name, instanceUrl])).toEqual([
+      ['main', 'https://git.example.org'],
+      ['other', 'http://other.example.org:3000'],
+    ]);
     const other = await loaded('beside-forgejo-on-a-port');
     expect(other.forges[0]).toMatchObject({ url: 'http://127.0.0.1:3000', instanceUrl: 'http://10.0.0.5:3000' });
   });
@@ -132,9 +137,13 @@ describe('a Forgejo on the same host', () => {
 
   test('is let through the firewall of the host to machines alone, as DNS and open ports are', () => {
     expect(evaluatedAs('beside-forgejo').interfaces).toEqual({ 'fr-+': { allowedTCPPorts: [53, 443], allowedUDPPorts: [53] } });
+    expect(evaluatedAs('beside-forgejo-and-away').interfaces).toEqual(evaluatedAs('beside-forgejo').interfaces);
     const { interfaces, extraForwardRules } = evaluatedAs('beside-forgejo-on-a-port');
     expect(interfaces).toEqual({ 'fr-*': { allowedTCPPorts: [53, 3000], allowedUDPPorts: [53] } });
     expect(extraForwardRules).toBe('iifname "fr-*" accept\n');
+    expect(evaluatedAs('beside-forgejo-by-its-address').interfaces).toEqual({
+      'fr-+': { allowedTCPPorts: [53, 3000], allowedUDPPorts: [53] },
+    });
     expect(evaluatedAs('network').interfaces).toEqual({ 'fr-+': { allowedTCPPorts: [53, 3142, 5000], allowedUDPPorts: [53] } });
     expect(evaluatedAs('closed-firewall').interfaces).toEqual({});
     expect(evaluatedAs('away').allowedTCPPorts).toEqual([]);
