@@ -71,6 +71,8 @@ export type ServiceOptions = {
     readonly instanceUrl?: string;
     readonly token: string;
     readonly scope?: Readonly<Record<string, unknown>>;
+    /** More of its entry; {PORT} stands for the service's own. */
+    readonly more?: Readonly<Record<string, unknown>>;
   };
   /** More of the YAML file; `profiles` without runner and binds get the stand-in's. */
   readonly config?: Readonly<Record<string, unknown>> & { readonly profiles?: readonly Readonly<Record<string, unknown>>[] };
@@ -295,6 +297,7 @@ async function configOf(
   const standIn = runner === undefined ? await installRunner() : { runner, bind: undefined };
   const { profiles = [{ name: 'default', labels: ['debian'] }], ...rest } = config;
   const block = 100 + (slice % 10) * 10;
+  const more: unknown = JSON.parse(JSON.stringify(forge.more ?? {}).replaceAll('{PORT}', String(port)));
   const { token: _, scope = { instance: true }, instanceUrl = forge.url.replace('127.0.0.1', serviceAddress), url } = forge;
   return {
     controllerId,
@@ -302,7 +305,7 @@ async function configOf(
     http: { port },
     network: { pool: `192.168.${block}.0-192.168.${block + 9}.255`, allow: [`${serviceAddress}/32`] },
     ...rest,
-    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile }],
+    forges: [{ name: 'main', url, instanceUrl, scope, tokenFile, ...Object(more) }],
     profiles: profiles.map((profile) => ({
       runner: standIn.runner,
       ...(standIn.bind === undefined ? {} : { binds: [standIn.bind] }),
