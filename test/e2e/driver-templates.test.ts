@@ -107,7 +107,7 @@ describe('a machine of the Nix store', () => {
   test('of one environment start at once on a host that has no Nix to evaluate with', async () => {
     await use('nix-env');
     expect(await onHost('sh', '-c', 'command -v nix nix-build nix-instantiate || true')).toBe('');
-    const ids = [...'0123456789abcdef'].map((end) => `j0000002ab${end}`);
+    const ids = Array.from({ length: 16 }, (_, slot) => `j0000002ab${slot.toString(16)}`);
     await Promise.all(ids.map((one, slot) => world.driver.start({ id: one, slot, profile: world.profile, runtimeMaxMs: 60_000 })));
     for (const one of ids) expect((await seen(world.driver, one, 'idle')).state).toBe('idle');
     await Promise.all(ids.map((one) => world.driver.remove(one)));
