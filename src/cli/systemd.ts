@@ -4,8 +4,8 @@
 import type { ExecFileException } from 'node:child_process';
 
 const unit = 'forgejo-runner-controller.service';
-/** What machines' units are called; a service of another name that begins alike is none. */
-const machineUnit = /^forgejo-runner-\S+-[jw][0-9a-z]{10}\.service$/;
+/** What machines' units are called, by either driver; a service of another name that begins alike is none. */
+const machineUnit = /^(?:forgejo-runner-\S+-|container@)[jw][0-9a-z]{10}\.service$/;
 const answerMs = 3_000;
 
 /** A line for a person, and the ActiveState; without one the unit is not installed. */
@@ -15,7 +15,16 @@ export type Known = { readonly line: string; readonly active?: string | undefine
 export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<Known | undefined> {
   const [shown, listed] = await Promise.all([
     systemctl(env, 'show', unit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
-    systemctl(env, 'list-units', 'forgejo-runner-*.service', '--state=active', '--plain', '--no-legend', '--no-pager'),
+    systemctl(
+      env,
+      'list-units',
+      'forgejo-runner-*.service',
+      'container@*.service',
+      '--state=active',
+      '--plain',
+      '--no-legend',
+      '--no-pager',
+    ),
   ]);
   if (shown === undefined) return undefined;
   const properties = propertiesOf(shown);

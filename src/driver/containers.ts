@@ -42,8 +42,8 @@ const cliMs = 30_000;
 const create = `conf=$0 lines=$1 folder=$2 file=$3 text=$4
 shift 4
 mkdir -p "$folder" && printf '%s' "$text" >"$folder/$file" || exit
-[ -e "$conf" ] || "$@" || exit
-[ -e "$conf" ] || { echo "it made no $conf: set nixosContainer.configurationDirectory"; exit 1; }
+"$@" || exit
+[ -e "$conf" ] || { echo "it made no $conf: set nixosContainer.configurationDirectory"; "$1" destroy "$3"; exit 1; }
 printf '%s' "$lines" >>"$conf"`;
 
 export function createContainers(input: ContainersInput): Way {

@@ -32,8 +32,8 @@ const hostPicture = (): Promise<string> =>
   onHost(
     'bash',
     '-c',
-    `ls -A /run/netns /run/systemd/transient /run/systemd/machines /run/systemd/nspawn/* /var/log/journal /etc/nixos-containers \
-       /var/lib/nixos-containers /nix/var/nix/{profiles,gcroots}/* /run/systemd/system /run/systemd/system.control 2>/dev/null
+    `cd /nix/var/nix; find /run/netns /run/systemd/{transient,machines,system,system.control} /run/systemd/nspawn/* /var/log/journal /etc/nixos-containers \
+       /var/lib/nixos-containers {profiles,gcroots}/per-container gcroots/forgejo-runner-controller -mindepth 1 -maxdepth 1 2>/dev/null | sort
      ip -br link | cut -d' ' -f1 | sed 's/@.*//'; machinectl list --no-legend; systemctl list-units --all --no-legend 'container@*'
      cut -d' ' -f5 /proc/self/mountinfo | grep /srv/driver; true`,
   );
@@ -225,6 +225,15 @@ describe('the nixos-container driver', () => {
       }
       await onHost('bash', '-c', 'find /var/log/journal -xtype l -delete');
     }
+    await nothingIsLeft();
+  });
+
+  test('a CLI that keeps its confs elsewhere leaves no container, and is told', async () => {
+    const tools = { ...nixosContainer, configurationDirectory: '/srv/no-confs' };
+    const driver = createNixosContainerDriver({ ...world.input, driver: 'nixos-container', nixosContainer: tools });
+    const attempt = driver.start({ id, slot: 0, profile: world.profile, runtimeMaxMs: 60_000 });
+    await expect(attempt).rejects.toThrow(/it made no \/srv\/no-confs\/j0000001abc.conf: set nixosContainer.configurationDirectory/);
+    await driver.remove(id);
     await nothingIsLeft();
   });
 

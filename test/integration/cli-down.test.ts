@@ -58,6 +58,8 @@ describe('a service that is down', () => {
       [
         'forgejo-runner-ci-1-j0000000042.service loaded active running x',
         'forgejo-runner-ci-1-w00000000ab.service loaded active running x',
+        'container@j0000000043.service loaded active running x',
+        'container@web.service loaded active running x',
         'forgejo-runner-controller.service loaded active running x',
         'forgejo-runner-controller-demo.service loaded active running x',
       ].join('\\n'),
@@ -66,7 +68,7 @@ describe('a service that is down', () => {
     expect([code, out]).toEqual([3, '']);
     expect(err.split('\n')).toEqual([
       `runner-status: the service does not answer at ${folder}/none.sock: there is no such socket`,
-      'systemd: forgejo-runner-controller.service is failed (failed, result exit-code) since Sat 2026-11-21 16:40:00 UTC; 2 machines of it run on',
+      'systemd: forgejo-runner-controller.service is failed (failed, result exit-code) since Sat 2026-11-21 16:40:00 UTC; 3 machines of it run on',
       '',
     ]);
   });
