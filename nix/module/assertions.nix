@@ -17,7 +17,7 @@ let
   local = import ./local.nix lib config;
   oldestRunner = "12.8.2";
   oldestForgejo = "15";
-  forgejoVersion = config.services.forgejo.package.version or oldestForgejo;
+  forgejoVersion = config.services.forgejo.package.version;
 
   # A fault is a sentence; none is well.
   fault = wrong: sentence: optional wrong "${root}.${sentence}";

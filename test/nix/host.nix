@@ -122,6 +122,7 @@ in
       nix.package = mkOption { type = types.package; default = package "nix" "2.31"; };
       services.forgejo = {
         enable = flag false;
+        package = mkOption { type = types.package; default = package "forgejo" "15.0.3"; };
         settings.server = mkOption {
           type = types.submodule {
             freeformType = types.attrsOf (types.oneOf [ types.str types.int types.bool ]);
@@ -155,6 +156,7 @@ in
       path = ./world;
       forgejo-runner = package "forgejo-runner" "12.11.1";
       oldRunner = package "forgejo-runner" "11.3.1";
+      forgejo = package "forgejo" "15.0.3";
       oldForgejo = package "forgejo" "11.0.9";
       stdenv = {
         hostPlatform.isAarch64 = false;

@@ -72,7 +72,10 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
     'profiles.a.container.nix.access is daemon, but nix.settings.allowed-users leaves jobs out',
   ],
   [
-    `{ imports = [ { options.services.forgejo.package = lib.mkOption { type = lib.types.package; }; } ${more('forges.b.scope.user = true;', 'services.forgejo = { enable = true; package = pkgs.oldForgejo; settings.server.ROOT_URL = "https://x.org/"; };')} ]; }`,
+    more(
+      'forges.b.scope.user = true;',
+      'services.forgejo = { enable = true; package = pkgs.oldForgejo; settings.server.ROOT_URL = "https://x.org/"; };',
+    ),
     'forges: services.forgejo.package is Forgejo 11.0.9, and 15 is the oldest that gives a job to one runner alone.',
   ],
   [more('network.pool = "192.168.1.1";'), 'network.pool is "192.168.1.1". Write FIRST-LAST or a CIDR'],

@@ -31,7 +31,6 @@ let
           diskSize = number;
         };
         networking.primaryIPAddress = mkOption { type = types.str; };
-        services.forgejo.package = mkOption { type = types.package; };
         services.forgejo.settings.service = anything;
         services.forgejo.settings.actions = anything;
         services.forgejo.settings."cron.stop_zombie_tasks" = anything;
