@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readlink, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readlink, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -79,5 +79,16 @@ describe.runIf(existsSync(programs))('the package, built by Nix', () => {
     for (const path of ['bin/runner-status', 'share/man/man1/runner-status.1', 'share/bash-completion/completions/runner-status'])
       expect(await readlink(join(out, path))).toBe(join(of, path));
     expect((await run(join(out, 'bin/runner-status'), ['--version'], { env: {} })).stdout).toContain('runner-status ');
+  });
+
+  test('the environment of a machine has what the driver and every program look for in /etc and /lib64', async () => {
+    const out = await built('container-template');
+    const read = (path: string) => readFileSync(join(out, path), 'utf8');
+    expect(read('etc/passwd')).toBe('root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/var/empty:/bin/false\n');
+    expect(read('etc/group')).toBe('root:x:0:\nnogroup:x:65534:\n');
+    expect(read('etc/nsswitch.conf')).toBe('hosts: files dns\n');
+    expect(read('etc/os-release')).toMatch(/^ID=nixos\nNAME=NixOS\nPRETTY_NAME="[^"]+"\nVERSION_ID="[\d.]+"\n$/);
+    expect(await readdir(join(out, 'lib64'))).toEqual([expect.stringMatching(/^ld-linux/)]);
+    expect(await readdir(join(out, 'bin'))).toContain('node');
   });
 });

@@ -102,7 +102,21 @@ let
       name: attrs: buildCommand:
       mkDerivation (attrs // { inherit name buildCommand; });
     writeText = name: text: mkDerivation { inherit name text; };
-    buildEnv = mkDerivation;
+    # Links of whatever the paths have below what is wanted, folder by folder.
+    buildEnv =
+      attrs:
+      mkDerivation (
+        attrs
+        // lib.optionalAttrs (programs != { }) {
+          buildCommand = ''
+            for path in $paths; do
+              for wanted in $pathsToLink; do
+                [[ ! -d $path$wanted ]] || { mkdir -p $out$wanted; cp -rsf $path$wanted/. $out$wanted/; }
+              done
+            done
+          '';
+        }
+      );
     symlinkJoin = mkDerivation;
     mkShell = attrs: mkDerivation (attrs // { name = "shell"; });
     closureInfo =
