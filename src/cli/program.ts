@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs';
 import { commands, options, type CommandName, type Option, type OptionName } from '../commands.ts';
 import { ControllerError } from '../errors.ts';
+import { withCredentials } from './credentials.ts';
 import type { Command, Flags, Given } from './command.ts';
 
 export const doctorCommand = handedOn('doctor', 'looks at configuration, host, profiles, forges and service: each finding with its remedy');
@@ -53,12 +54,18 @@ export function wordsOf(name: CommandName, given: Given): readonly string[] {
   });
 }
 
-/** Its exit code. Ctrl-C reaches it from the terminal; a SIGTERM is passed on, and it is waited for either way. */
-export async function runProgram(path: string, words: readonly string[], env: NodeJS.ProcessEnv, ending: AbortSignal): Promise<number> {
+/** Its exit code. `usual`: with the usual configuration, and so with the credentials of the usual unit. Ctrl-C reaches it from the terminal; a SIGTERM is passed on, and it is waited for either way. */
+export async function runProgram(
+  path: string,
+  words: readonly string[],
+  { env, ending, usual }: { readonly env: NodeJS.ProcessEnv; readonly ending: AbortSignal; readonly usual: boolean },
+): Promise<number> {
   if (!existsSync(path))
     throw new ControllerError('API_UNREACHABLE', `the service's own program is not there: ${path} belongs beside this one`);
   const { spawn } = process.getBuiltinModule('node:child_process');
-  const child = spawn(process.execPath, [path, ...words], { env, stdio: 'inherit' });
+  const start = { command: process.execPath, words: [path, ...words], env };
+  const { command, words: all, env: given } = usual ? await withCredentials(start) : start;
+  const child = spawn(command, [...all], { env: given, stdio: 'inherit' });
   const passOn = (): void => {
     if (ending.reason === 'SIGTERM') child.kill('SIGTERM');
   };

@@ -3,7 +3,8 @@
 
 import type { ExecFileException } from 'node:child_process';
 
-const unit = 'forgejo-runner-controller.service';
+/** The unit of contrib/systemd and of the NixOS module. */
+export const serviceUnit = 'forgejo-runner-controller.service';
 /** What machines' units are called, by either driver; a service of another name that begins alike is none. */
 const machineUnit = /^(?:forgejo-runner-\S+-|container@)[jw][0-9a-z]{10}\.service$/;
 const answerMs = 3_000;
@@ -14,7 +15,7 @@ export type Known = { readonly line: string; readonly active?: string | undefine
 /** Undefined where there is no systemd that answers. */
 export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<Known | undefined> {
   const [shown, listed] = await Promise.all([
-    systemctl(env, 'show', unit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
+    systemctl(env, 'show', serviceUnit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
     systemctl(
       env,
       'list-units',
@@ -32,16 +33,23 @@ export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<Known | unde
   return { line: `${stateOf(properties)}; ${machinesOf(listed)}`, active: installed ? properties.get('ActiveState') : undefined };
 }
 
+/** What the files of the unit say for a directive of lists, in which an empty line begins anew; nothing where there is no unit. */
+export async function directivesOf(env: NodeJS.ProcessEnv, name: string): Promise<readonly string[]> {
+  const text = (await systemctl(env, 'cat', '--no-pager', serviceUnit)) ?? '';
+  const given = text.split('\n').flatMap((line) => (line.startsWith(`${name}=`) ? [line.slice(name.length + 1).trim()] : []));
+  return given.slice(given.lastIndexOf('') + 1);
+}
+
 function propertiesOf(shown: string): ReadonlyMap<string, string> {
   return new Map(shown.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 }
 
 function stateOf(properties: ReadonlyMap<string, string>): string {
   const of = (name: string): string => properties.get(name) ?? '';
-  if (of('LoadState') === 'not-found') return `${unit} is not installed on this host`;
+  if (of('LoadState') === 'not-found') return `${serviceUnit} is not installed on this host`;
   const since = of('StateChangeTimestamp');
   const result = of('Result') === '' ? '' : `, result ${of('Result')}`;
-  return `${unit} is ${of('ActiveState')} (${of('SubState')}${result})${since === '' ? '' : ` since ${since}`}`;
+  return `${serviceUnit} is ${of('ActiveState')} (${of('SubState')}${result})${since === '' ? '' : ` since ${since}`}`;
 }
 
 function machinesOf(listed: string | undefined): string {

@@ -182,7 +182,7 @@ profiles: [{name: default, labels: [debian], runner: ${folder}/runner}]\n`;
     } finally {
       await store.close();
     }
-  });
+  }, 60_000);
 
   test('cleanup-forgejo-runners falls back to the program with the usual configuration, but not where a place was named', async () => {
     const [program, heard, sockets] = [join(folder, 'program.mjs'), join(folder, 'heard'), join(folder, 'sockets')];
