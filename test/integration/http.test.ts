@@ -61,6 +61,18 @@ describe('/health', () => {
     expect((await healthFor(withForge({ error }))).status).toBe(200);
   });
 
+  test('a forge whose token is yet to come is told to wait for it, and where it has to be put', async () => {
+    const message =
+      'The token file of forge "forge" (/run/agenix/t) still holds the placeholder PENDING-...: put a real access token into it.';
+    const waiting = { ...unseen, error: { code: 'FORGE_UNAUTHORIZED', message, since: startedAt } };
+    const { status, reasons } = await healthFor({ ...quiet, startedAt, forges: [waiting] });
+    expect([status, reasons]).toEqual([
+      503,
+      [expect.stringContaining('still holds the placeholder PENDING-...: put a real access token into it')],
+    ]);
+    expect(reasons[0]).toContain('/run/agenix/t');
+  });
+
   test('right after the start, what has not been seen yet is no reason', async () => {
     const fresh: Snapshot = { ...unticked, startedAt: now - 5_000, ticks: 0, forges: [unseen] };
     expect(await healthFor(fresh)).toEqual({ status: 200, reasons: [], starting: true });
