@@ -34,7 +34,7 @@ export async function seen(driver: Driver, id: MachineId, state: Machine['state'
 const [first, second] = ['j0000001aaa', 'j0000002bbb'] as const;
 
 function soon(): AbortSignal {
-  return AbortSignal.timeout(10_000);
+  return AbortSignal.timeout(30_000);
 }
 
 export function driverContract(name: string, create: () => Promise<DriverWorld>): void {

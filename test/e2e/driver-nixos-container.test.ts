@@ -55,8 +55,8 @@ describe('the nixos-container driver', () => {
   /** Starts the machine and hands it that job; one that goes on is waited for until it has begun. */
   async function running(handle: string): Promise<void> {
     await start();
-    await world.driver.assign(id, assignmentOf(handle), AbortSignal.timeout(20_000));
-    await expect.poll(() => existsSync(`${world.io}/up`), { timeout: 20_000 }).toBe(true);
+    await world.driver.assign(id, assignmentOf(handle), AbortSignal.timeout(60_000));
+    await expect.poll(() => existsSync(`${world.io}/up`), { timeout: 60_000 }).toBe(true);
   }
   const ended = async (): Promise<Machine['exit']> => (await seen(world.driver, id, 'exited')).exit;
 
@@ -111,7 +111,7 @@ describe('the nixos-container driver', () => {
       'Slice=machine-forgejorunners.slice',
     ];
     expect(shown.split('\n').toSorted()).toEqual([...wanted, 'TasksMax=300']);
-    expect(await ended()).toMatchObject({ result: 'timeout', memoryPeakBytes: expect.any(Number), cpuMs: expect.any(Number) });
+    expect(await ended()).toMatchObject({ result: 'timeout', cpuMs: expect.any(Number) });
   });
 
   test.each([
@@ -157,7 +157,7 @@ describe('the nixos-container driver', () => {
       await Promise.all(
         ids.map(async (machine, index) => {
           await start(machine, index);
-          await world.driver.assign(machine, assignmentOf('exit-0'), AbortSignal.timeout(20_000));
+          await world.driver.assign(machine, assignmentOf('exit-0'), AbortSignal.timeout(60_000));
           await seen(world.driver, machine, 'exited');
           await world.driver.remove(machine);
         }),
