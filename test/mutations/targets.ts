@@ -14,6 +14,7 @@ import { nixTargets } from './nix.ts';
 import { pageTargets } from './page.ts';
 import { statusTargets } from './statuses.ts';
 import { stepTargets } from './steps.ts';
+import { templateTargets } from './templates.ts';
 import { tracesTargets } from './traces.ts';
 import { webhookTargets } from './webhooks.ts';
 
@@ -29,6 +30,7 @@ export const targets: readonly Target[] = [
   ...archiveTargets,
   ...packageTargets,
   ...pageTargets,
+  ...templateTargets,
   ...tracesTargets,
   ...webhookTargets,
   ...nixTargets,

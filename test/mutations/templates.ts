@@ -1,0 +1,58 @@
+// Promises mutations of what machines are made of: systems of their own, the Nix daemon, the pin of a runner, and whom names are asked of.
+
+import type { Target } from './mutation.ts';
+
+export const templateTargets: readonly Target[] = [
+  {
+    file: 'src/driver/guest.ts',
+    tests: ['test/unit/driver-guest.test.ts'],
+    mutations: [
+      ['a system is not ready before its job has ended', 'Type=exec\n', 'Type=oneshot\n'],
+      ['a system outlives a job that failed', 'FailureAction=exit-force\n', ''],
+      ['a job begins before the services that it needs', 'After=multi-user.target\n', ''],
+      ['a step that ignores SIGTERM outlives its unit', 'KillMode=mixed', 'KillMode=process'],
+      ["a template's variables win over the profile's", '...environment, ...own }', '...own, ...environment }'],
+      ['a percent sign in a variable is expanded', ".replaceAll('%', '%%')", ''],
+      ['a quote in a variable ends it', ".replaceAll('\"', '\\\\\"')", ''],
+    ],
+  },
+  {
+    file: 'src/driver/nspawn-unit.ts',
+    tests: ['test/unit/driver-guest.test.ts'],
+    mutations: [
+      ['a system is killed where it should be asked to halt', "'--kill-signal=SIGRTMIN+3', ", ''],
+      ['a system counts as up when its first process is', "'--notify-ready=yes', ", ''],
+      ['every machine may call reboot', '...(boots ? bootCalls : [])', '...bootCalls'],
+      ['no system can end', '...(boots ? bootCalls : [])', ''],
+    ],
+  },
+  {
+    file: 'src/driver/nix-daemon.ts',
+    tests: ['test/unit/driver-guest.test.ts'],
+    mutations: [
+      ['a comment is a setting', '(extra-)?trusted-users\\s*=([^#]*)/', '(extra-)?trusted-users\\s*=(.*)/'],
+      ['users that are added replace those before', 'extra === undefined ? users : [...trusted, ...users]', 'users'],
+    ],
+  },
+  {
+    file: 'src/driver/runner-pin.ts',
+    tests: ['test/integration/runner-pin.test.ts'],
+    mutations: [
+      ['a runner is hashed once for all time', 'if (last?.identity === identity)', 'if (last !== undefined)'],
+      ['a file of the same size and time is the same file', '[dev, ino, size, mtimeNs, ctimeNs]', '[dev, size, mtimeNs]'],
+      [
+        'every runner is the pinned one',
+        'if (found === runnerSha256) return undefined;',
+        'if (found.length === runnerSha256.length) return undefined;',
+      ],
+    ],
+  },
+  {
+    file: 'src/driver/network.ts',
+    tests: ['test/unit/driver-network.test.ts'],
+    mutations: [
+      ['any name server may be asked', '    meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited\n', ''],
+      ['any name server may be asked over TCP', 'meta l4proto { tcp, udp } th dport { 53, 853 }', 'meta l4proto udp th dport { 53, 853 }'],
+    ],
+  },
+];
