@@ -6,8 +6,10 @@ import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Profile } from '../core/model.ts';
 import { faultAt, findingsOf, wellAt, type Finding } from '../doctor.ts';
+import { isControllerError } from '../errors.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
+import { imageOf } from './image.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
 import { exists } from './traces.ts';
 
@@ -26,7 +28,7 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     findingsOf({ area: host, name: 'machined' }, machined),
     findingsOf({ area: host, name: 'kernel' }, kernel),
     findingsOf({ area: host, name: 'systemd version' }, async () => [systemdFinding(await firstLineOf('systemd-run'))]),
-    findingsOf({ area: host, name: 'Nix version' }, nix),
+    findingsOf({ area: host, name: 'Nix version' }, () => nix(input?.profiles ?? [])),
     findingsOf({ area: host, name: 'forwarding' }, forwarding),
   ];
   if (input !== undefined) {
@@ -67,9 +69,10 @@ async function firstLineOf(program: string): Promise<string> {
 }
 
 /** A host without Nix has nothing to be told. */
-async function nix(): Promise<readonly Finding[]> {
+async function nix(profiles: readonly Profile[]): Promise<readonly Finding[]> {
   if (!(await exists('/nix/var/nix/daemon-socket'))) return [];
-  return [nixFinding(await firstLineOf('nix-daemon'), [])];
+  const shared = profiles.filter(({ nixAccess }) => nixAccess === 'daemon').map(({ name }) => name);
+  return [nixFinding(await firstLineOf('nix-daemon'), shared)];
 }
 
 function kernel(): Promise<readonly Finding[]> {
@@ -108,8 +111,11 @@ const wanted = [
 const folders = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
 
 /** What jobs usually need. A link is enough: where it leads is the template's own affair. */
-async function tools({ name, template }: Profile): Promise<readonly Finding[]> {
+async function tools(profile: Profile): Promise<readonly Finding[]> {
+  const { name, template } = profile;
   const place = { area: `profile ${name}`, name: 'template' };
+  const trouble = template.kind === 'host' || template.kind === 'directory' ? undefined : await troubleOf(profile);
+  if (trouble !== undefined) return [faultAt(place, { what: trouble })];
   const root = template.kind === 'host' ? '/' : template.kind === 'nixos' ? `${template.path}/sw` : template.path;
   const where = template.kind === 'host' ? "the host's /usr" : template.path;
   const found = await Promise.all(wanted.map(([tool]) => isIn(root, tool)));
@@ -118,6 +124,17 @@ async function tools({ name, template }: Profile): Promise<readonly Finding[]> {
   return missing.map(([tool, cost]) =>
     faultAt(place, { what: `There is no ${tool} in ${where}: ${cost}`, remedy: `install ${tool} there, if jobs need it` }, 'warning'),
   );
+}
+
+/** Why no machine can be made of the template; undefined when one can. */
+async function troubleOf(profile: Profile): Promise<string | undefined> {
+  try {
+    await imageOf(profile);
+    return undefined;
+  } catch (error) {
+    if (isControllerError(error)) return error.message.replace(/\.$/, '');
+    throw error;
+  }
 }
 
 async function isIn(root: string, tool: string): Promise<boolean> {

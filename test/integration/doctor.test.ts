@@ -146,6 +146,17 @@ test('a forge that is away hides neither an old runner, nor an open token file, 
   expect(seen.code).toBe(1);
 });
 
+test.each([
+  ['system', 'has no systemd'],
+  ['nix-env', 'is not in /nix/store'],
+  ['nixos', 'is not in /nix/store'],
+])('a template of kind %s of which no machine can be made is told with why: it %s', async (kind, sentence) => {
+  const template = join(folder, `not-${kind}`);
+  for (const name of ['usr', 'etc']) await mkdir(join(template, name), { recursive: true });
+  const seen = await told(await configured({ template: `{kind: ${kind}, path: ${template}}` }));
+  expect(at(seen, 'profile default', 'template')).toMatchObject([{ state: 'failed', sentence: says(sentence) }]);
+});
+
 test('a token file that is missing is a mistake, and everything else is looked at', async () => {
   const config = await configured({ runner: '12.8.1' });
   await rm(join(folder, 'token'));
