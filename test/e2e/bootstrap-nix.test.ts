@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const script = fileURLToPath(new URL('../../scripts/bootstrap-nix', import.meta.url));
 const nobody = 65_534;
@@ -22,6 +22,14 @@ const accounts = () =>
   readFileSync('/etc/passwd', 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('nixbld'));
+
+/** Other tests make some as well. */
+function removeAccounts(): void {
+  const names = accounts().map((line) => line.split(':')[0] ?? '');
+  spawnSync('bash', ['-c', 'for name in "$@"; do userdel "$name"; done; groupdel nixbld', '-', ...names]);
+}
+beforeAll(removeAccounts);
+afterAll(removeAccounts);
 
 describe('the bootstrap of Nix', () => {
   test('a dry run says every command and changes nothing', () => {
