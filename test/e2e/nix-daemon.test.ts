@@ -70,7 +70,7 @@ describe.runIf(existsSync(programs))("the host's Nix daemon", () => {
     await onHost(
       'bash',
       '-c',
-      `systemctl stop nix-under-test; chattr -R -f -i /nix/store; rm -rf /nix /etc/nix ${builds}; for n in 1 2; do userdel nixbld$n; done`,
+      `systemctl stop nix-under-test; chattr -R -f -i /nix/store; rm -rf /nix /etc/nix ${builds}; for n in 1 2; do userdel nixbld$n; done; groupdel nixbld`,
     );
   });
   afterEach(async () => world.close());
