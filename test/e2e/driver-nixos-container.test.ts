@@ -100,7 +100,7 @@ describe('the nixos-container driver', () => {
 
   test('keeps the limits, the second fence and what a machine used', async () => {
     const limits = { cpus: 1.5, memoryBytes: 150 * 1024 ** 2, tasks: 300 };
-    const spec = { id, slot: 0, profile: { ...world.profile, limits }, runtimeMaxMs: 1_500 };
+    const spec = { id, slot: 0, profile: { ...world.profile, limits }, runtimeMaxMs: 1_000 };
     await world.driver.start(spec);
     const shown = await onHost('systemctl', 'show', '-p', 'MemoryMax,MemorySwapMax,CPUQuotaPerSecUSec,TasksMax,Slice,Restart', unit);
     const wanted = [
