@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { get, type RequestOptions } from 'node:http';
 import { systemClock, timeoutOf } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
+import { examineWebhook } from './daemon-doctor-webhook.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 import { examineHost, reachFromMachine, type Reached } from './driver/nspawn.ts';
 import { ControllerError, isControllerError } from './errors.ts';
@@ -115,25 +116,31 @@ function noConfig(error: unknown): undefined {
 
 async function examineForge(forge: Forge, log: Log): Promise<readonly Finding[]> {
   const area = `forge ${forge.name}`;
+  const { webhook } = forge;
   const found = await Promise.all([
-    findingsOf({ area, name: 'token file' }, () => examineTokenFile(forge)),
+    findingsOf({ area, name: 'token file' }, () => examineSecret({ area, name: 'token file' }, forge.tokenFile, 'an access token')),
     findingsOf({ area, name: 'server' }, async () => forgeFindings(forge, await examineForgejo({ ...forge, clock: systemClock, log }))),
+    ...(webhook === undefined
+      ? []
+      : [
+          findingsOf({ area, name: 'webhook secret' }, () =>
+            examineSecret({ area, name: 'webhook secret' }, webhook.secretFile, 'the secret of the webhook'),
+          ),
+          findingsOf({ area, name: 'webhook' }, async () => [await examineWebhook(forge.name, webhook)]),
+        ]),
   ]);
   return found.flat();
 }
 
-async function examineTokenFile({ name, tokenFile }: Forge): Promise<readonly Finding[]> {
-  const place = { area: `forge ${name}`, name: 'token file' };
+async function examineSecret(place: Place, path: string, what: string): Promise<readonly Finding[]> {
   try {
-    const { mode } = await stat(tokenFile);
+    const { mode } = await stat(path);
     const bits = (mode & 0o777).toString(8).padStart(4, '0');
-    if ((mode & 0o077) === 0) return [wellAt(place, `${tokenFile} has mode ${bits}.`)];
-    return [faultAt(place, { what: `${tokenFile} has mode ${bits}: others may use it`, remedy: `chmod 0600 ${tokenFile}` }, 'warning')];
+    if ((mode & 0o077) === 0) return [wellAt(place, `${path} has mode ${bits}.`)];
+    return [faultAt(place, { what: `${path} has mode ${bits}: others may use it`, remedy: `chmod 0600 ${path}` }, 'warning')];
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    return [
-      faultAt(place, { what: `${tokenFile} cannot be looked at (${code})`, remedy: 'create it, with an access token in it, mode 0600' }),
-    ];
+    return [faultAt(place, { what: `${path} cannot be looked at (${code})`, remedy: `create it, with ${what} in it, mode 0600` })];
   }
 }
 

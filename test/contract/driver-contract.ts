@@ -18,17 +18,17 @@ export function assignmentOf(handle: string): Assignment {
   return { url: 'http://10.9.0.1:3000', uuid: '0c4e9d1e-6f51-4f0e-9a34-2f8f8f0a7c11', token, handle, labels: ['debian'] };
 }
 
-/** Waits until the machine is in that state, at most 15 s. */
+/** Waits until the machine is in that state, at most a minute. */
 export async function seen(driver: Driver, id: MachineId, state: Machine['state']): Promise<Machine> {
   let last: Machine | undefined;
-  for (const end = performance.now() + 15_000; performance.now() < end;) {
+  for (const end = performance.now() + 60_000; performance.now() < end;) {
     last = (await driver.list()).find((machine) => machine.id === id);
     if (last?.state === state) return last;
     await new Promise((resolve) => {
       setTimeout(resolve, 10);
     });
   }
-  throw new Error(`${id} was not seen ${state} within 15 s, but ${JSON.stringify(last)}`);
+  throw new Error(`${id} was not seen ${state} within a minute, but ${JSON.stringify(last)}`);
 }
 
 const [first, second] = ['j0000001aaa', 'j0000002bbb'] as const;

@@ -3,12 +3,15 @@
 
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, get } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/doctor.ts';
+import { serveHttp } from '../../src/http/app.ts';
+import { anApi } from '../support/api.ts';
 import { startForgejo, type ForgejoStandIn } from '../support/forgejo/forgejo.ts';
 import { createScriptedServer } from '../support/scripted-server.ts';
 
@@ -53,14 +56,22 @@ type Wish = {
   readonly runner?: string;
   readonly more?: string;
   readonly template?: string;
+  readonly webhook?: string;
 };
 
-async function configured({ url = nobody, token = 'f'.repeat(40), runner = '12.8.2', more = '', template = '{kind: host}' }: Wish = {}) {
+async function configured({
+  url = nobody,
+  token = 'f'.repeat(40),
+  runner = '12.8.2',
+  more = '',
+  template = '{kind: host}',
+  webhook,
+}: Wish = {}) {
   const path = join(folder, 'config.yaml');
   await writeFile(join(folder, 'token'), `${token}\n`, { mode: 0o600 });
   await writeFile(join(folder, 'runner'), `#!/bin/sh\necho forgejo-runner version v${runner}\n`, { mode: 0o755 });
   const text = `controllerId: doc\nstateDir: ${folder}/state\nhttp: {socket: ${folder}/doc.sock}\n${more}
-forges: [{name: home, url: "${url}", scope: {repository: acme/demo}, tokenFile: ${folder}/token}]
+forges: [{name: home, url: "${url}", scope: {repository: acme/demo}, tokenFile: ${folder}/token${webhook === undefined ? '' : `, webhook: ${webhook}`}}]
 profiles: [{name: default, labels: [debian], runner: ${folder}/runner, template: ${template}}]\n`;
   await writeFile(path, text, { mode: 0o600 });
   return path;
@@ -182,6 +193,30 @@ test.each([
   onTestFinished(() => void server.close());
   await new Promise<void>((resolve) => server.listen(join(folder, 'doc.sock'), resolve));
   expect(at(await told(config), 'service', 'health')).toMatchObject([{ state }]);
+});
+
+test.each([
+  ['the API of a service', '127.0.0.1', 'ok', 'leads to this service'],
+  ['the API of a service by a name that it refuses', 'localhost.localdomain', 'failed', 'refuses the name'],
+])('a webhook whose address leads to %s is told, and its secret that others may read', async (_, name, state, words) => {
+  const serving = await serveHttp({ app: anApi(), host: '127.0.0.1', port: 0 });
+  onTestFinished(() => serving.close());
+  const front = createServer((asked, reply) => {
+    get(`${serving.url}${asked.url ?? ''}`, { headers: { host: name } }, (answer) => {
+      reply.writeHead(answer.statusCode ?? 0, { 'content-type': answer.headers['content-type'] });
+      answer.pipe(reply);
+    });
+  });
+  onTestFinished(() => void front.close());
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  const { port } = front.address() as AddressInfo;
+  const secretFile = join(folder, 'hook');
+  await writeFile(secretFile, 'a-secret-of-a-webhook\n', { mode: 0o600 });
+  await chmod(secretFile, 0o644);
+  const seen = await told(await configured({ webhook: `{secretFile: ${secretFile}, ensure: "http://127.0.0.1:${port}/webhook/home"}` }));
+  expect(at(seen, 'forge home', 'webhook')).toMatchObject([{ state, sentence: says(words) }]);
+  expect(at(seen, 'forge home', 'webhook secret')).toMatchObject([{ state: 'warning', remedy: `chmod 0600 ${secretFile}` }]);
+  expect(seen.text).not.toContain('a-secret-of-a-webhook');
 });
 
 test('too little free disk is told, and a service that does not run is no failure', async () => {

@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest';
 import { forgeFindings, reachFinding } from '../../src/daemon-doctor.ts';
+import { webhookFinding } from '../../src/daemon-doctor-webhook.ts';
 import { exitOf, faultAt, findingsOf, jsonOf, skippedAt, tableOf, wellAt } from '../../src/doctor.ts';
 import { kernelFinding } from '../../src/driver/examination.ts';
 import { nixFinding, systemdFinding } from '../../src/driver/known-versions.ts';
@@ -104,4 +105,17 @@ test.each([
   const { sentence, remedy, ...rest } = reachFinding({ area: 'forge home', name: 'from a machine' }, 'https://forge.example.org', reached);
   expect(rest).toEqual({ area: 'forge home', name: 'from a machine', state });
   expect(`${sentence} ${remedy ?? ''}`).toContain(words);
+});
+
+test.each([
+  [{ status: 405, code: 'METHOD_NOT_ALLOWED' }, 'ok', 'leads to this service'],
+  [{ status: 401, code: 'TOKEN_MISSING' }, 'ok', 'leads to this service'],
+  [{ status: 421, code: 'HOST_REFUSED' }, 'failed', '`Host: localhost`'],
+  [{ status: 502, code: undefined }, 'warning', 'answers 502, and it is not this service'],
+  [{ status: 200, code: undefined }, 'warning', 'let the proxy pass this path'],
+  [{ code: 'ECONNREFUSED' }, 'warning', 'is not reached from here (ECONNREFUSED)'],
+])('a webhook whose address answers %j is %s', (answer, state, words) => {
+  const found = webhookFinding({ area: 'forge home', name: 'webhook' }, 'https://ci.example.org/webhook/home', answer);
+  expect(found).toMatchObject({ area: 'forge home', name: 'webhook', state });
+  expect(`${found.sentence} ${found.remedy ?? ''}`).toContain(words);
 });
