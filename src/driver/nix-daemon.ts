@@ -46,26 +46,35 @@ export async function checkDaemon(profiles: readonly Profile[]): Promise<Fault[]
         remedy: 'start nix-daemon.socket (or install Nix with a daemon), or write nix.access: none',
       },
     ];
-  const trusted = trustedIn(await readFile(settings, 'utf8').catch(() => ''));
-  if (!trusted.includes('*')) return [];
+  const conf = await readFile(settings, 'utf8').catch(() => '');
+  if (usersIn(conf, 'trusted-users').includes('*'))
+    return [
+      {
+        what: `${asks}, and ${settings} trusts everybody (trusted-users has *): every job could become root of this host`,
+        remedy: 'name the users that the daemon is to trust, such as root and @wheel',
+      },
+    ];
+  if (usersIn(conf, 'allowed-users').includes('*')) return [];
   return [
     {
-      what: `${asks}, and ${settings} trusts everybody (trusted-users has *): every job could become root of this host`,
-      remedy: 'name the users that the daemon is to trust, such as root and @wheel',
+      what: `${asks}, and ${settings} leaves jobs out (allowed-users has no *): their users have no names on this host`,
+      remedy: 'write allowed-users = *, or nix.access: none',
     },
   ];
 }
 
-/** Whom a nix.conf trusts. The last line of a name wins; those that begin with extra- add to it. */
-export function trustedIn(conf: string): readonly string[] {
-  let trusted: readonly string[] = ['root'];
+const usual = { 'trusted-users': ['root'], 'allowed-users': ['*'] } as const;
+
+/** Whom a nix.conf names. The last line of a setting wins; those that begin with extra- add to it. Files that it includes are not read. */
+export function usersIn(conf: string, setting: keyof typeof usual): readonly string[] {
+  let users: readonly string[] = usual[setting];
   for (const line of conf.split('\n')) {
-    const [, extra, words = ''] = /^\s*(extra-)?trusted-users\s*=([^#]*)/.exec(line) ?? [];
-    if (!/^\s*(?:extra-)?trusted-users\s*=/.test(line)) continue;
-    const users = words.split(/\s+/).filter((word) => word !== '');
-    trusted = extra === undefined ? users : [...trusted, ...users];
+    const [, extra = '', name, words = ''] = /^\s*(extra-)?([a-z-]+)\s*=([^#]*)/.exec(line) ?? [];
+    if (name !== setting) continue;
+    const named = words.split(/\s+/).filter((word) => word !== '');
+    users = extra === '' ? named : [...users, ...named];
   }
-  return trusted;
+  return users;
 }
 
 async function answers(): Promise<boolean> {

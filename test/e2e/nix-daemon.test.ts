@@ -25,6 +25,7 @@ async function use(profile: Partial<Profile> = { nixAccess: 'daemon' }): Promise
   return world;
 }
 
+/** Killed when it is stopped: one that was asked to end waits for whoever it still talks to. */
 async function startDaemon(conf: string): Promise<void> {
   await onHost('bash', '-c', 'systemctl stop nix-under-test 2>/dev/null; rm -f /nix/var/nix/daemon-socket/socket');
   await writeFile(settings, conf);
@@ -32,6 +33,7 @@ async function startDaemon(conf: string): Promise<void> {
     'systemd-run',
     '--quiet',
     '--collect',
+    '--property=KillSignal=SIGKILL',
     '--unit=nix-under-test',
     `--setenv=NIX_LIBEXEC_DIR=${programs}/libexec`,
     `${programs}/bin/nix-daemon`,
@@ -134,6 +136,8 @@ describe.runIf(existsSync(programs))("the host's Nix daemon", () => {
     await use();
     await startDaemon(`${plain}trusted-users = root *\n`);
     await expect(world.driver.check()).rejects.toMatchObject(refusal('trusts everybody (trusted-users has *)'));
+    await startDaemon(`${plain}allowed-users = @builders\n`);
+    await expect(world.driver.check()).rejects.toMatchObject(refusal('leaves jobs out (allowed-users has no *)'));
     await onHost('systemctl', 'stop', 'nix-under-test');
     await expect(world.driver.check()).rejects.toMatchObject(refusal('start nix-daemon.socket'));
     await startDaemon(plain);

@@ -30,8 +30,8 @@ export const templateTargets: readonly Target[] = [
     file: 'src/driver/nix-daemon.ts',
     tests: ['test/unit/driver-guest.test.ts'],
     mutations: [
-      ['a comment is a setting', '(extra-)?trusted-users\\s*=([^#]*)/', '(extra-)?trusted-users\\s*=(.*)/'],
-      ['users that are added replace those before', 'extra === undefined ? users : [...trusted, ...users]', 'users'],
+      ['a comment is a setting', '([a-z-]+)\\s*=([^#]*)/', '([a-z-]+)\\s*=(.*)/'],
+      ['users that are added replace those before', "extra === '' ? named : [...users, ...named]", 'named'],
     ],
   },
   {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Profile } from '../../src/core/model.ts';
 import { guestFilesOf, guestUnit, guestUnitOf } from '../../src/driver/guest.ts';
-import { trustedIn } from '../../src/driver/nix-daemon.ts';
+import { usersIn } from '../../src/driver/nix-daemon.ts';
 import { nspawnArgumentsOf, unitPropertiesOf, type UnitInput } from '../../src/driver/nspawn-unit.ts';
 
 const profile: Profile = {
@@ -74,5 +74,14 @@ test.each([
   ['allowed-users = *\nsandbox = true', ['root']],
   ['trusted-users = *\ntrusted-users = root', ['root']],
 ])('%j trusts %j', (conf, users) => {
-  expect(trustedIn(conf)).toEqual(users);
+  expect(usersIn(conf, 'trusted-users')).toEqual(users);
+});
+
+test.each([
+  ['', ['*']],
+  ['allowed-users = @builders', ['@builders']],
+  ['allowed-users = ada\nextra-allowed-users = *', ['ada', '*']],
+  ['extra-trusted-users = ada', ['*']],
+])('%j allows %j', (conf, users) => {
+  expect(usersIn(conf, 'allowed-users')).toEqual(users);
 });
