@@ -30,11 +30,10 @@ function expand(list: string): readonly string[] {
 }
 
 const all = expand('S0-1..62; S1-1..49; S2-1..60; S3-1..49; S4-1..62; C1..24; D1..23');
-// The rows that the issue at work delivers: none of them may be put off.
+// The rows that the issues up to the one at work deliver: none of them may be put off.
 const due = expand(
-  'S0-6..13, 15, 16, 19..28, 35, 40, 42, 43, 45..47, 49; S1-3, 19..23; S2-1..3, 12..16, 21..30, 33, 34, 43..47, 51, 54, 55, ' +
-    '57; S3-1..10, 12..14, 16..31, 33..35, 38..40, 42..44, 47..49; S4-1..36, 50..54, 59..62; C1..C8, C12, C14, C20, C22..C24; D1, D2, D3, ' +
-    'D5..D9, D11, D12, D14..D16, D23',
+  'S0-6..17, 19..33, 35, 38..40, 42, 43, 45..47, 49, 50, 56, 58, 59; S1-3, 5..17, 19..23, 26..49; S2-1..3, 12..16, 21..30, 32..51, 54, 55, ' +
+    '57; S3-1..35, 38..44, 46..49; S4-1..62; C1..C12, C14..C20, C22..C24; D1..D12, D14..D20, D22, D23',
 );
 const states = /^(?:held|evaluated|open|later|later: issue \d+|not applicable)$/;
 const quoted = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
