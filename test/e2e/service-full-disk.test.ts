@@ -21,6 +21,8 @@ test('below the floor jobs wait with the reason, on a full disk the running one 
 
   const ballast = join(stateDir, 'ballast');
   await sh('fallocate', '-l', '140M', ballast);
+  // A look that began before knows of more room, and may start what it finds waiting.
+  await service.until('the service has seen it', ({ host }) => host.full !== null);
   const second = await scene.queue('true');
   const low = await service.until('the second is told', ({ waiting_jobs: jobs }) => jobs[0]?.reason === 'host-full');
   expect(low.waiting_jobs[0]?.sentence).toMatch(/^\d+ MiB are free on the file system of .*, and nothing is started below 64 MiB/);
