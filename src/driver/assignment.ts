@@ -9,7 +9,7 @@ import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import { readExit } from './listing.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { exists } from './traces.ts';
+import { exists } from './presence.ts';
 
 export type AssignmentInput = {
   readonly id: MachineId;

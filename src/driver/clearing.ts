@@ -6,7 +6,8 @@ import { ControllerError } from '../errors.ts';
 import { perform, tryPerform } from './exec.ts';
 import type { RunResult } from './exec.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { exists, mountsBelow } from './traces.ts';
+import { exists } from './presence.ts';
+import { mountsBelow } from './traces.ts';
 
 /** How long one step of a try may take. Longer ones would hold up other machines' actions, of which so many go on at once. */
 const stepMs = 20_000;

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { MachineId } from '../core/model.ts';
 import { containerUnitOf, controllerOfConf, dropInNameOf, machineOfConf, machineOfDropIns } from './container-unit.ts';
-import { namesIn } from './traces.ts';
+import { namesIn } from './presence.ts';
 
 const folder = '/run/systemd/system';
 

@@ -1,7 +1,6 @@
 // Promises the way of the driver `nixos-container`: every machine is a container of the host's containers module, created and destroyed by its
 // CLI, run by its unit. Calls are bounded in time; containers that do not bear our mark are never touched (I6).
 
-import { lstatSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
@@ -15,7 +14,7 @@ import { guestUnit, guestUnitOf } from './guest.ts';
 import { readMarker } from './marker.ts';
 import { machineBatchOf, namespaceSettings, poolOf, type DriverNetwork, type LinkInput } from './network.ts';
 import { namespaceOf, pathsOf, type UnitInput } from './nspawn-unit.ts';
-import { exists, namesIn } from './traces.ts';
+import { exists, entryIsThere, namesIn } from './presence.ts';
 import type { Way } from './way.ts';
 
 /** Where the CLI is, and where it keeps things: older hosts have other folders. */
@@ -102,7 +101,7 @@ export function createContainers(input: ContainersInput): Way {
   /** systemd takes the order before it does it: until then the machine would look like one that ended. */
   async function begun(id: MachineId): Promise<void> {
     const { exit } = pathsOf(stateDir, id);
-    for (const end = clock.now() + cliMs; !linkIsThere(id) && !(await exists(exit)); await clock.sleep(5))
+    for (const end = clock.now() + cliMs; !invocationIsThere(id) && !(await exists(exit)); await clock.sleep(5))
       if (clock.now() >= end) throw new ControllerError('DRIVER_FAILED', `systemd does not start ${containerUnitOf(id)}.`);
   }
 
@@ -120,7 +119,7 @@ export function createContainers(input: ContainersInput): Way {
   return {
     unitOf: containerUnitOf,
     isOurs,
-    unitIsThere: (id) => Promise.resolve(isOurs(id) && linkIsThere(id)),
+    unitIsThere: (id) => Promise.resolve(isOurs(id) && invocationIsThere(id)),
     units: () => dropInsOfOurs(controllerId),
     traces: () => confsOfOurs(controllerId, tools),
     leftoversOf,
@@ -143,6 +142,6 @@ async function plant(root: string, { spec, rootPlan }: UnitInput): Promise<void>
 }
 
 /** systemd keeps it for journald: there from the unit's start on, until it has ended for good. */
-function linkIsThere(id: MachineId): boolean {
-  return lstatSync(`/run/systemd/units/invocation:${containerUnitOf(id)}`, { throwIfNoEntry: false }) !== undefined;
+function invocationIsThere(id: MachineId): boolean {
+  return entryIsThere(`/run/systemd/units/invocation:${containerUnitOf(id)}`);
 }

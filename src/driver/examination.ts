@@ -1,7 +1,7 @@
 // Promises what a doctor finds on this host: every check that a start makes, in the same words, and what only costs jobs (a template without
 // git, a full disk). It changes nothing on the host, and one look that fails hides no other.
 
-import { lstat, readFile, statfs } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Profile } from '../core/model.ts';
@@ -11,7 +11,7 @@ import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
 import { imageOf } from './image.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
-import { exists } from './traces.ts';
+import { entryIsThere, exists } from './presence.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
 
@@ -118,8 +118,7 @@ async function tools(profile: Profile): Promise<readonly Finding[]> {
   if (trouble !== undefined) return [faultAt(place, { what: trouble })];
   const root = template.kind === 'host' ? '/' : template.kind === 'nixos' ? `${template.path}/sw` : template.path;
   const where = template.kind === 'host' ? "the host's /usr" : template.path;
-  const found = await Promise.all(wanted.map(([tool]) => isIn(root, tool)));
-  const missing = wanted.filter((_, index) => found[index] !== true);
+  const missing = wanted.filter(([tool]) => !isIn(root, tool));
   if (missing.length === 0) return [wellAt(place, `bash, git and node are in ${where}.`)];
   return missing.map(([tool, cost]) =>
     faultAt(place, { what: `There is no ${tool} in ${where}: ${cost}`, remedy: `install ${tool} there, if jobs need it` }, 'warning'),
@@ -137,19 +136,8 @@ async function troubleOf(profile: Profile): Promise<string | undefined> {
   }
 }
 
-async function isIn(root: string, tool: string): Promise<boolean> {
-  const there = await Promise.all(folders.map((folder) => isThere(join(root, folder, tool))));
-  return there.includes(true);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return false;
-    throw error;
-  }
+function isIn(root: string, tool: string): boolean {
+  return folders.some((folder) => entryIsThere(join(root, folder, tool)));
 }
 
 async function nearest(path: string): Promise<string> {

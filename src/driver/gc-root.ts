@@ -1,11 +1,11 @@
 // Promises that nothing which a machine is made of is collected from the Nix store while the machine is there: a root for each path, made
 // before it starts and gone with it. Where nothing of it lies in the store, nothing is made. Roots of others are never touched (I6).
 
-import { lstatSync, readdirSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { isMachineId } from '../core/naming.ts';
 import type { MachineId } from '../core/model.ts';
 import { perform } from './exec.ts';
+import { entryIsThere, namesIn } from './presence.ts';
 
 const folder = '/nix/var/nix/gcroots/forgejo-runner-controller';
 const store = '/nix/store/';
@@ -40,9 +40,9 @@ export async function letGo(controllerId: string, id: MachineId): Promise<void> 
   if (roots.length > 0) await perform('rm', ['-f', '--', ...roots], { timeoutMs: 10_000 });
 }
 
-/** The roots of a machine that are there. */
+/** The roots of a machine that are there; one whose path was deleted all the same is there, too. */
 export function rootsOf(controllerId: string, id: MachineId): readonly string[] {
-  return (['template', 'runner'] as const).map((what) => rootOf(controllerId, id, what)).filter((path) => isThere(path));
+  return (['template', 'runner'] as const).map((what) => rootOf(controllerId, id, what)).filter((path) => entryIsThere(path));
 }
 
 /** Machines of ours that have a root. */
@@ -53,18 +53,4 @@ export function machinesWithRoots(controllerId: string): readonly MachineId[] {
     return isMachineId(id) ? id : undefined;
   });
   return ids.filter((id) => id !== undefined);
-}
-
-function namesIn(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-/** A root whose path was deleted all the same is there, too. */
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }

@@ -15,7 +15,8 @@ import type { DriverNetwork } from './network.ts';
 import { checkDaemon } from './nix-daemon.ts';
 import { pinFault } from './runner-pin.ts';
 import { oldestRunner, runnerVersionOf } from './runner-version.ts';
-import { exists, followsTheHost, mountsBelow, mountWordOf } from './traces.ts';
+import { exists } from './presence.ts';
+import { followsTheHost, mountsBelow, mountWordOf } from './traces.ts';
 
 export type HostCheckInput = DriverChoice & {
   readonly stateDir: string;

@@ -10,7 +10,7 @@ import { withDaemon } from './nix-daemon.ts';
 import { pinFault } from './runner-pin.ts';
 import { inspectDirectory, inspectHost, type RootImage } from './template.ts';
 import { inspectNixEnv, inspectNixos } from './template-nix.ts';
-import { exists } from './traces.ts';
+import { exists } from './presence.ts';
 
 /** Equal for profiles whose machines are made of the same. */
 export function imageKeyOf({ template, nixAccess }: Profile): string {

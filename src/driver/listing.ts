@@ -7,7 +7,8 @@ import { run } from './exec.ts';
 import { readMarker } from './marker.ts';
 import type { DriverNetwork } from './network.ts';
 import { parseExitRecord, pathsOf } from './nspawn-unit.ts';
-import { exists, findTraces, slotOfInterface } from './traces.ts';
+import { exists } from './presence.ts';
+import { findTraces, slotOfInterface } from './traces.ts';
 import type { Site, Way } from './way.ts';
 
 export type ListingInput = Site & {

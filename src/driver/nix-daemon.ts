@@ -8,7 +8,7 @@ import type { Profile } from '../core/model.ts';
 import type { Fault } from '../doctor.ts';
 import { nixStore, storeBinds } from './template-nix.ts';
 import type { RootImage } from './template.ts';
-import { exists } from './traces.ts';
+import { exists } from './presence.ts';
 
 const socketFolder = '/nix/var/nix/daemon-socket';
 const socket = `${socketFolder}/socket`;

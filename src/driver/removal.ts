@@ -12,7 +12,8 @@ import { letGo } from './gc-root.ts';
 import { readExit } from './listing.ts';
 import { interfaceOf, namespaceOf, pathsOf } from './nspawn-unit.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { exists, hasOurAlias, isTakenByOthers, leftoversOf, machineIsThere, namespaceIsThere } from './traces.ts';
+import { exists } from './presence.ts';
+import { hasOurAlias, isTakenByOthers, leftoversOf, machineIsThere, namespaceIsThere } from './traces.ts';
 import type { Site } from './way.ts';
 
 const nspawnRun = '/run/systemd/nspawn';

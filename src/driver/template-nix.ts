@@ -7,7 +7,8 @@ import { ControllerError } from '../errors.ts';
 import { canBeIdmapped } from './file-systems.ts';
 import type { RootPlan } from './nspawn-unit.ts';
 import { freshFolders, ownFolders, readText, usualEtc, type RootImage } from './template.ts';
-import { exists, mountsBelow } from './traces.ts';
+import { exists } from './presence.ts';
+import { mountsBelow } from './traces.ts';
 
 export const nixStore = '/nix/store';
 

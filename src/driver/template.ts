@@ -5,7 +5,7 @@ import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import type { Template } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { RootPlan } from './nspawn-unit.ts';
-import { exists } from './traces.ts';
+import { exists } from './presence.ts';
 
 /** What lies in every root of one template; looked up once. */
 export type RootImage = {

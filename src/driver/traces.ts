@@ -2,7 +2,7 @@
 // there. What cannot be read is an error, never "nothing" (I2). Reads are synchronous: a look at /run or /sys takes 10 microseconds, sending
 // it to another thread and back costs 80 of processor time, and a hundred machines mean a thousand looks a tick.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { isMachineId } from '../core/naming.ts';
 import { addressToNumber } from '../core/subnets.ts';
@@ -13,6 +13,7 @@ import { machinesWithRoots, rootsOf } from './gc-root.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
 import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf } from './nspawn-unit.ts';
+import { exists, namesIn } from './presence.ts';
 import type { Site } from './way.ts';
 
 const namespaces = '/run/netns';
@@ -63,27 +64,6 @@ function sparing(controllerId: string): (ids: ReadonlySet<MachineId>) => Readonl
 
 function idsOf(ids: readonly (MachineId | undefined)[]): ReadonlySet<MachineId> {
   return new Set(ids.filter((id) => id !== undefined));
-}
-
-/** Entries of a folder; a folder that is not there has none. */
-export function namesIn(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    statSync(path);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw error;
-  }
 }
 
 export async function namespaceIsThere(controllerId: string, id: MachineId): Promise<boolean> {

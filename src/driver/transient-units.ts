@@ -3,7 +3,7 @@
 import type { MachineId } from '../core/model.ts';
 import { launchUnit } from './making.ts';
 import { machineOfName, startArgumentsOf, unitOf } from './nspawn-unit.ts';
-import { exists, namesIn } from './traces.ts';
+import { exists, namesIn } from './presence.ts';
 import type { Way } from './way.ts';
 
 const folder = '/run/systemd/transient';

@@ -226,11 +226,23 @@ export const adapterTargets: readonly Target[] = [
         'exits: idsOf(namesIn(`${stateDir}/exits`))',
       ],
       ['an exit record that was left behind is not seen', 'namesIn(`${stateDir}/exits`)', 'namesIn(`${stateDir}/exit`)'],
+    ],
+  },
+  {
+    file: 'src/driver/presence.ts',
+    tests: ['test/integration/driver-presence.test.ts'],
+    mutations: [
       [
         'a folder that cannot be read has nothing in it',
         "if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];\n    throw error;",
         'return [];',
       ],
+      [
+        'what cannot be looked at is not there',
+        "if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;\n    throw error;",
+        'return false;',
+      ],
+      ['a link that leads nowhere is not there', 'lstatSync(path, {', 'statSync(path, {'],
     ],
   },
   {
