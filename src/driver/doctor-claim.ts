@@ -1,10 +1,10 @@
 // Promises that a service that runs leaves alone the network which a doctor of its host has made, for as long as that doctor lives, and takes
-// it for a leftover afterwards. The claim is an abstract Unix socket: the kernel frees it with its process, however that ends.
+// it for a leftover afterwards.
 
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
+import { claim } from './claim.ts';
 
 /** What its network is called. No job has number 0. */
 export const doctorsId = 'j0000000doc' as MachineId;
@@ -13,19 +13,9 @@ const nameOf = (controllerId: string): string => `forgejo-runner-controller-doct
 
 /** Gives the claim back. Rejects with DRIVER_FAILED while another doctor has it. */
 export async function claimDoctor(controllerId: string): Promise<() => void> {
-  const server = createServer((connection) => connection.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(
-        new ControllerError('DRIVER_FAILED', `Another doctor of \`${controllerId}\` is at work: ask again when it is through.`, {
-          cause: error,
-        }),
-      ),
-    );
-    server.listen({ path: `\0${nameOf(controllerId)}` }, resolve);
-  });
-  server.unref();
-  return () => void server.close();
+  const release = await claim(nameOf(controllerId));
+  if (release !== undefined) return release;
+  throw new ControllerError('DRIVER_FAILED', `Another doctor of \`${controllerId}\` is at work: ask again when it is through.`);
 }
 
 export function isDoctorAtWork(controllerId: string): boolean {
