@@ -2,12 +2,13 @@
 // host that nobody else has, so it may build and fetch what the host's settings allow and change none of them. What that costs is in
 // docs/SECURITY.md.
 
-import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname, resolve as resolvePath } from 'node:path';
 import type { Profile } from '../core/model.ts';
 import type { Fault } from '../doctor.ts';
+import { ControllerError } from '../errors.ts';
 import { nixStore, storeBinds } from './template-nix.ts';
-import type { RootImage } from './template.ts';
+import { readText, type RootImage } from './template.ts';
 import { exists } from './presence.ts';
 
 const socketFolder = '/nix/var/nix/daemon-socket';
@@ -46,7 +47,7 @@ export async function checkDaemon(profiles: readonly Profile[]): Promise<Fault[]
         remedy: 'start nix-daemon.socket (or install Nix with a daemon), or write nix.access: none',
       },
     ];
-  const conf = await readFile(settings, 'utf8').catch(() => '');
+  const conf = await settingsIn(settings);
   if (usersIn(conf, 'trusted-users').includes('*'))
     return [
       {
@@ -65,7 +66,7 @@ export async function checkDaemon(profiles: readonly Profile[]): Promise<Fault[]
 
 const usual = { 'trusted-users': ['root'], 'allowed-users': ['*'] } as const;
 
-/** Whom a nix.conf names. The last line of a setting wins; those that begin with extra- add to it. Files that it includes are not read. */
+/** Whom a nix.conf names. The last line of a setting wins; those that begin with extra- add to it. */
 export function usersIn(conf: string, setting: keyof typeof usual): readonly string[] {
   let users: readonly string[] = usual[setting];
   for (const line of conf.split('\n')) {
@@ -75,6 +76,23 @@ export function usersIn(conf: string, setting: keyof typeof usual): readonly str
     users = extra === '' ? named : [...users, ...named];
   }
   return users;
+}
+
+/** A nix.conf with the files that it includes in their places. One that is not there says nothing, as the daemon takes it. */
+export async function settingsIn(path: string, within: readonly string[] = []): Promise<string> {
+  if (within.includes(path)) return '';
+  const text = await readText(path).catch((error: unknown) => {
+    throw new ControllerError(
+      'DRIVER_UNAVAILABLE',
+      `The settings of the Nix daemon (${path}) cannot be read, so nobody knows whom it trusts: let root read them, or write nix.access: none.`,
+      { cause: error },
+    );
+  });
+  const lines = text.split('\n').map(async (line) => {
+    const [, included] = /^\s*!?include\s+([^#\s]+)/.exec(line) ?? [];
+    return included === undefined ? line : settingsIn(resolvePath(dirname(path), included), [...within, path]);
+  });
+  return (await Promise.all(lines)).join('\n');
 }
 
 async function answers(): Promise<boolean> {

@@ -35,6 +35,14 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/nix-daemon.ts',
+    tests: ['test/integration/nix-settings.test.ts'],
+    mutations: [
+      ['what is included is not read', 'included === undefined ? line', "included === undefined ? line : within.length === 0 ? ''"],
+      ['a file that is included is looked for in the root', 'resolvePath(dirname(path), included)', "resolvePath('/', included)"],
+    ],
+  },
+  {
     file: 'src/driver/runner-pin.ts',
     tests: ['test/integration/runner-pin.test.ts'],
     mutations: [
