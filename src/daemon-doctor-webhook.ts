@@ -1,10 +1,8 @@
 // Promises what the doctor finds of a webhook: whether its secret can be read, and whether the address that the forge is told leads to this
 // service, as far as this host can see. It asks with GET, which wakes no poll and leaves no line in the journal.
 
-import { get as getPlain, type IncomingMessage } from 'node:http';
-import { get as getSecure } from 'node:https';
-import { timeoutOf } from './clock.ts';
 import type { Config } from './config/config.ts';
+import { ask, type Answered } from './daemon-doctor-ask.ts';
 import { faultAt, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 
 type Webhook = NonNullable<Config['forges'][number]['webhook']>;
@@ -12,13 +10,10 @@ type Webhook = NonNullable<Config['forges'][number]['webhook']>;
 /** `code`: of a problem as this service words them, else why no answer came; undefined = somebody else answered. */
 export type WebhookAnswer = { readonly status?: number; readonly code: string | undefined };
 
-const answerMs = 5_000;
-const mostBytes = 16_384;
-
 export async function examineWebhook(forge: string, { ensureUrl }: Webhook): Promise<Finding> {
   const place = { area: `forge ${forge}`, name: 'webhook' };
   if (ensureUrl === undefined) return skippedAt(place, 'Where deliveries are sent to is not known here: webhook.ensure is not set.');
-  return webhookFinding(place, ensureUrl, await askOf(ensureUrl));
+  return webhookFinding(place, ensureUrl, answerOf(await ask(ensureUrl, { headers: { accept: 'application/problem+json' } })));
 }
 
 /** What an answer to a GET of the webhook's address means. Pure. */
@@ -41,28 +36,12 @@ export function webhookFinding(place: Place, url: string, { status, code }: Webh
   );
 }
 
-async function askOf(url: string): Promise<WebhookAnswer> {
-  const { signal, cancel } = timeoutOf(answerMs);
-  try {
-    const reply = await new Promise<IncomingMessage>((resolve, reject) => {
-      const get = url.startsWith('https:') ? getSecure : getPlain;
-      get(url, { signal, agent: false, headers: { accept: 'application/problem+json' } }, resolve).on('error', reject);
-    });
-    let text = '';
-    for await (const part of reply.setEncoding('utf8')) {
-      text += String(part);
-      if (text.length > mostBytes) break;
-    }
-    return { status: reply.statusCode ?? 0, code: codeIn(reply.headers['content-type'], text) };
-  } catch (error) {
-    return { code: error instanceof Error && 'code' in error ? String(error.code) : String(error) };
-  } finally {
-    cancel();
-  }
+function answerOf(answered: Answered): WebhookAnswer {
+  return 'status' in answered ? { status: answered.status, code: codeIn(answered) } : answered;
 }
 
-function codeIn(type: string | undefined, text: string): string | undefined {
-  if (type?.startsWith('application/problem+json') !== true) return undefined;
+function codeIn({ type, text }: { readonly type: string; readonly text: string }): string | undefined {
+  if (!type.startsWith('application/problem+json')) return undefined;
   try {
     const problem: unknown = JSON.parse(text);
     return typeof problem === 'object' && problem !== null && 'code' in problem ? String(problem.code) : undefined;

@@ -2,9 +2,9 @@
 // of the parts that would fail later; nothing is changed, no failure hides another, and no finding holds a secret.
 
 import { stat } from 'node:fs/promises';
-import { get, type RequestOptions } from 'node:http';
-import { systemClock, timeoutOf } from './clock.ts';
+import { systemClock } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
+import { ask } from './daemon-doctor-ask.ts';
 import { examineWebhook } from './daemon-doctor-webhook.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 import { examineHost, reachFromMachine, type Reached } from './driver/nspawn.ts';
@@ -15,7 +15,6 @@ import { createLog, createRedactor, type Log } from './log.ts';
 type Forge = Config['forges'][number];
 
 const mostSkewMs = 30_000;
-const answerMs = 5_000;
 
 export async function examine(source: LoadOptions): Promise<readonly Finding[]> {
   const redactor = createRedactor();
@@ -181,10 +180,10 @@ function clockFinding(place: { readonly area: string; readonly name: string }, a
 /** Over its socket where there is one, else where it listens. A service that does not run is no failure: the doctor comes before it. */
 async function examineService({ http, controllerId }: Config): Promise<readonly Finding[]> {
   const place = { area: 'service', name: 'health' };
-  const path = `${http.basePath}/health`;
   const where = http.socket ?? `${http.host}:${http.port}`;
-  const target = http.socket === undefined ? { host: http.host, port: http.port } : { socketPath: http.socket, host: 'localhost' };
-  const status = await statusOf({ ...target, path });
+  const target = http.socket === undefined ? { hostname: http.host, port: http.port } : { socketPath: http.socket };
+  const answered = await ask(`http://localhost${http.basePath}/health`, target);
+  const status = 'status' in answered ? answered.status : answered.code;
   if (status === 'ENOENT' || status === 'ECONNREFUSED')
     return [skippedAt(place, `Nothing answers at ${where}: the service of \`${controllerId}\` does not run.`)];
   if (status === 200) return [wellAt(place, `It runs and is well (${where}).`)];
@@ -192,19 +191,4 @@ async function examineService({ http, controllerId }: Config): Promise<readonly 
   const what =
     typeof status === 'number' ? `It runs and is not well (${where} answered ${status})` : `It cannot be asked at ${where} (${status})`;
   return [faultAt(place, { what, remedy: 'runner-status and the journal of the service say more' })];
-}
-
-/** The status of an answer, or the code of what went wrong. */
-async function statusOf(options: RequestOptions): Promise<number | string> {
-  const { signal, cancel } = timeoutOf(answerMs);
-  try {
-    return await new Promise((resolve) => {
-      get({ ...options, signal, agent: false }, (reply) => {
-        reply.resume();
-        resolve(reply.statusCode ?? 0);
-      }).on('error', (error) => resolve('code' in error ? String(error.code) : error.message));
-    });
-  } finally {
-    cancel();
-  }
 }
