@@ -30,7 +30,7 @@ const restAfterFailureMs = 60_000;
 const mostKept = 1_000;
 
 export async function createStatuses({ file, clock, log }: StatusesOptions): Promise<Statuses> {
-  const posted = new Map((await readPosted(file)).map((one) => [one.key, one]));
+  const posted = new Map((await readPosted(file, log)).map((one) => [one.key, one]));
   const resting = new Map<ForgeName, number>();
   const said = new Map<string, string>();
   let seen: ReadonlyMap<string, number> = new Map();
@@ -96,16 +96,24 @@ export async function createStatuses({ file, clock, log }: StatusesOptions): Pro
   }
 }
 
-/** What cannot be read is nothing: a status that stays wrong is the worst that comes of it. */
-async function readPosted(file: string): Promise<readonly Posted[]> {
+/** What cannot be read is told, and then nothing: a status that stays wrong is the worst that comes of it. */
+async function readPosted(file: string, log: Log): Promise<readonly Posted[]> {
   try {
     const found: unknown = JSON.parse(await readFile(file, 'utf8'));
     const rows: unknown = typeof found === 'object' && found !== null ? Reflect.get(found, 'posted') : undefined;
+    if (Array.isArray(rows) && rows.every(isPosted)) return rows;
+    notRead(file, log, 'it holds something else');
     return Array.isArray(rows) ? rows.filter(isPosted) : [];
   } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error)) return [];
-    throw error;
+    if (error instanceof SyntaxError) notRead(file, log, 'it is no JSON');
+    else if (!(error instanceof Error && 'code' in error)) throw error;
+    else if (error.code !== 'ENOENT') notRead(file, log, String(error.code));
+    return [];
   }
+}
+
+function notRead(file: string, log: Log, why: string): void {
+  log.warn('commit-status', { file }, `what commits were told before cannot be read (${why}): some may say for ever that a job waits`);
 }
 
 function isPosted(value: unknown): value is Posted {

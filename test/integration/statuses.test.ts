@@ -1,7 +1,7 @@
 // Promises statuses of waiting jobs on their commits, from the list of jobs of a forge to the commit there, by the real adapter: set, changed,
 // ended also across a restart, refused with the right that is missing, and never in the way of anything.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -112,6 +112,26 @@ test('what was told before a restart is ended after it; a file that cannot be re
     await look(await open(), forge, await pictureOf(forge));
   }
   expect(await said()).toHaveLength(2);
+});
+
+test.each([
+  ['is no JSON', '{'],
+  ['holds something else', '{"posted":7}'],
+  ['holds something else', '{"posted":[{"key":1}]}'],
+])('a file of what was told that %s is told in one line: %s', async (why, text) => {
+  await open();
+  expect(lines).toEqual([]);
+  await writeFile(join(folder, 'statuses.json'), text);
+  await open();
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { event: 'commit-status', level: 'warn', file: join(folder, 'statuses.json'), msg: expect.stringContaining(why) },
+  ]);
+});
+
+test('a file of what was told that cannot be read is told with why', async () => {
+  await mkdir(join(folder, 'statuses.json'));
+  await open();
+  expect(lines.join('')).toContain('(EISDIR)');
 });
 
 test('a token without the right is told which it needs, in one line, and is tried again a minute later', async () => {

@@ -22,7 +22,13 @@ export const statusTargets: readonly Target[] = [
     file: 'src/statuses/statuses.ts',
     tests: ['test/integration/statuses.test.ts'],
     mutations: [
-      ['a restart forgets what was told', 'new Map((await readPosted(file)).map((one) => [one.key, one]))', 'new Map<string, Posted>()'],
+      ['a restart forgets what was told', 'new Map((await readPosted(file, log)).map((one) => [one.key, one]))', 'new Map<string, Posted>()'],
+      [
+        'a file that is broken is taken for none',
+        "if (error instanceof SyntaxError) notRead(file, log, 'it is no JSON');",
+        'if (error instanceof SyntaxError) return [];',
+      ],
+      ['a first start is told of a file that is not there', "else if (error.code !== 'ENOENT') notRead", 'else notRead'],
       ['a forge that refuses is asked at each look', '|| (resting.get(name) ?? 0) > now', ''],
       ['each failure is a line', 'if (said.get(subject) !== trouble) log.warn', 'log.warn'],
       ['all are told at once', '.slice(0, mostAtOnce)', ''],
