@@ -1,6 +1,7 @@
-// Promises that commits of waiting jobs are told why they wait, where the configuration wants it, for as long as the service runs; nothing of it
-// is loaded before somebody wants it.
+// Promises that commits of waiting jobs are told why they wait, where the configuration wants it, for as long as the service runs, and that
+// it is over, also where it is wanted no more. Nothing of it is loaded before somebody wants it.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config/config.ts';
 import type { Parts } from './daemon-parts.ts';
@@ -24,15 +25,19 @@ export type StatusKeeping = {
 /** Until the signal aborts. Rejects on a bug. */
 export async function keepStatuses({ parts, stateDir, forges, reconciler, log }: StatusKeeping, signal: AbortSignal): Promise<void> {
   const { clock, forgeOf } = parts;
+  const file = join(stateDir, 'statuses.json');
+  // One that was told something before a restart is to hear the end of it.
+  let wanted = existsSync(file);
   let statuses: Statuses | undefined;
   while (!signal.aborted) {
     const wishes = forges().flatMap(({ name, waitingStatus }): Wish[] => {
       const forge = forgeOf(name);
       return waitingStatus === undefined || forge === undefined ? [] : [{ forge, afterMs: waitingStatus.afterMs }];
     });
-    if (wishes.length > 0 && statuses === undefined) {
+    wanted ||= wishes.length > 0;
+    if (wanted && statuses === undefined) {
       const { createStatuses } = await import('./statuses/statuses.ts');
-      statuses = await createStatuses({ file: join(stateDir, 'statuses.json'), clock, log });
+      statuses = await createStatuses({ file, clock, log });
     }
     await statuses?.look(reconciler.snapshot(), wishes, forgeOf, signal);
     await clock.sleep(statuses === undefined ? idleMs : lookMs, signal);

@@ -183,38 +183,62 @@ test('a run that is gone is forgotten, and a forge that does not tell runs is na
   expect(lines[0]).toContain('Forgejo 16');
 });
 
-test('the service looks again and again while somebody wants it, and its end waits for nothing', async () => {
-  const forge = await aForge();
-  await standIn.control.queueJob({ repository: 'acme/demo', labels: ['debian'] });
-  const picture = await pictureOf(forge);
+/** What the service does, until it is told to end. */
+function keep(forge: Forge, picture: Snapshot, isWanted: () => boolean): () => Promise<void> {
   const ended = new AbortController();
-  let wanted = false;
   const entry = { name: 'main', url: standIn.url, instanceUrl: standIn.url, scope: forge.scope, tokenFile: '/t', pollIntervalMs: 1_000 };
   const keeping = keepStatuses(
     {
       parts: { clock, forgeOf: () => forge },
       stateDir: folder,
-      forges: () => [wanted ? { ...entry, waitingStatus: { afterMs: 10_000 } } : entry],
+      forges: () => [isWanted() ? { ...entry, waitingStatus: { afterMs: 10_000 } } : entry],
       reconciler: { snapshot: () => picture },
       log,
     },
     ended.signal,
   );
+  return async () => {
+    ended.abort();
+    await keeping;
+  };
+}
+
+/** What was told, once it is so much. */
+async function toldOnce(count: number): Promise<unknown> {
+  const look = async (): Promise<unknown> => {
+    clock.advance(5_000);
+    return said();
+  };
+  await expect.poll(look, { timeout: 15_000 }).toHaveLength(count);
+  return said();
+}
+
+test('the service looks again and again while somebody wants it, and its end waits for nothing', async () => {
+  const forge = await aForge();
+  await standIn.control.queueJob({ repository: 'acme/demo', labels: ['debian'] });
+  let wanted = false;
+  const end = keep(forge, await pictureOf(forge), () => wanted);
   for (let index = 0; index < 5; index += 1) {
     clock.advance(60_000);
     await flushed();
   }
   expect(await said()).toEqual([]);
   wanted = true;
-  await expect
-    .poll(
-      () => {
-        clock.advance(5_000);
-        return said();
-      },
-      { timeout: 20_000 },
-    )
-    .toEqual([['pending', 'waits: for capacity']]);
-  ended.abort();
-  await keeping;
+  expect(await toldOnce(1)).toEqual([['pending', 'waits: for capacity']]);
+  await end();
+});
+
+test('what was told is ended also by a service that was started again without the wish', async () => {
+  const forge = await aForge();
+  const job = await standIn.control.queueJob({ repository: 'acme/demo', labels: ['debian'] });
+  const end = keep(forge, await pictureOf(forge), () => true);
+  expect(await toldOnce(1)).toEqual([['pending', 'waits: for capacity']]);
+  await end();
+  await standIn.control.cancel(job.runId);
+  const endAgain = keep(forge, await pictureOf(forge), () => false);
+  expect(await toldOnce(2)).toEqual([
+    ['pending', 'waits: for capacity'],
+    ['success', 'does not wait any more'],
+  ]);
+  await endAgain();
 });

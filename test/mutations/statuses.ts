@@ -22,7 +22,11 @@ export const statusTargets: readonly Target[] = [
     file: 'src/statuses/statuses.ts',
     tests: ['test/integration/statuses.test.ts'],
     mutations: [
-      ['a restart forgets what was told', 'new Map((await readPosted(file, log)).map((one) => [one.key, one]))', 'new Map<string, Posted>()'],
+      [
+        'a restart forgets what was told',
+        'new Map((await readPosted(file, log)).map((one) => [one.key, one]))',
+        'new Map<string, Posted>()',
+      ],
       [
         'a file that is broken is taken for none',
         "if (error instanceof SyntaxError) notRead(file, log, 'it is no JSON');",
