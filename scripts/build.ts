@@ -17,6 +17,10 @@ const esbuild = process.env['ESBUILD'] ?? at('node_modules/.bin/esbuild');
 // Packages written as CommonJS ask for node's own modules with require, which an ES module does not have.
 const banner = "import { createRequire as frcCreateRequire } from 'node:module'; const require = frcCreateRequire(import.meta.url);";
 
+// Before anything else of a file is run: with an older node the first of them would fail somewhere in the middle, in words that help nobody.
+const nodeNeeded = 24;
+const guard = `if (!(Number.parseInt(process.versions.node, 10) >= ${nodeNeeded})) { process.stderr.write('forgejo-runner-controller: this is Node ' + process.versions.node + ' (' + process.execPath + '), and it needs ${nodeNeeded} or newer: install that, and name it in ExecStart= if it lies elsewhere\\n'); process.exit(3); }`;
+
 /** Modules that stand in for others while the bundle is made; their names are in the bundle, so they lie where they lay the last time. */
 const scratch = 'dist/.build';
 const part = (path: string) => `require('../../../node_modules/${path}')`;
@@ -60,7 +64,7 @@ const flags = [
   '--splitting',
   '--format=esm',
   '--platform=node',
-  '--target=node24',
+  `--target=node${nodeNeeded}`,
   '--sourcemap=external',
   '--legal-comments=none',
   '--chunk-names=chunks/[name]-[hash]',
@@ -82,8 +86,12 @@ mkdirSync(at(scratch), { recursive: true });
 const page = JSON.stringify(JSON.stringify(await makePage(esbuild)));
 // Each for itself: what both have would else be a third file that either has to open.
 const made = await Promise.all([
-  bundle('forgejo-runner-controller', 'src/main.ts', [...stand('parts', parts), `--banner:js=${banner}`, `--define:madePage=${page}`]),
-  bundle('runner-status', 'src/runner-status.ts', stand('asked-for', askedFor)),
+  bundle('forgejo-runner-controller', 'src/main.ts', [
+    ...stand('parts', parts),
+    `--banner:js=${guard}${banner}`,
+    `--define:madePage=${page}`,
+  ]),
+  bundle('runner-status', 'src/runner-status.ts', [...stand('asked-for', askedFor), `--banner:js=${guard}`]),
 ]);
 for (const program of ['forgejo-runner-controller', 'runner-status']) chmodSync(at(`dist/${program}.js`), 0o755);
 

@@ -18,6 +18,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return 2;
   }
   const { values, command } = parsed;
+  // A reader that has seen enough, such as head. The service itself must not end well without one: systemd is to start it again.
+  if (command !== 'run') process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   if (values.help === true) {
     process.stdout.write(usage());
     return 0;

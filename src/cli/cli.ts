@@ -93,7 +93,7 @@ function localOf({ screen, env, ending, program, config = usualConfig }: Surroun
   return {
     screen,
     note,
-    program: (words) => runProgram(program, words, { env, ending, usual: words.includes(config) }),
+    program: (words) => runProgram(program, words, { env, ending, usual: words.includes(config), note }),
     usualConfig: () => (existsSync(config) ? ['--config', config] : []),
   };
 }

@@ -8,19 +8,22 @@ export type Start = { readonly command: string; readonly words: readonly string[
 
 const made = '/run/credentials';
 
-export async function withCredentials(start: Start, folder = made): Promise<Start> {
+/** `note` hears of a file that the unit names and that is not there. */
+export async function withCredentials(start: Start, note: (line: string) => void, folder = made): Promise<Start> {
   const { command, words, env } = start;
   if ((env['CREDENTIALS_DIRECTORY'] ?? '') !== '') return start;
   const present = `${folder}/${serviceUnit}`;
   if (existsSync(present)) return { ...start, env: { ...env, CREDENTIALS_DIRECTORY: present } };
-  const loads = (await directivesOf(env, 'LoadCredential')).filter(canBeLoaded);
+  const named = (await directivesOf(env, 'LoadCredential')).filter((load) => pathOf(load) !== undefined);
+  const loads = named.filter((load) => existsSync(pathOf(load) ?? ''));
+  for (const load of named.filter((one) => !loads.includes(one)))
+    note(`runner-status: ${serviceUnit} has LoadCredential=${load}, and ${pathOf(load)} is not there: put the token into it, of mode 0600`);
   if (loads.length === 0) return start;
   const unit = ['--quiet', '--pipe', '--wait', '--collect', `--setenv=PATH=${env['PATH'] ?? ''}`];
   return { command: 'systemd-run', words: [...unit, ...loads.map((load) => `--property=LoadCredential=${load}`), command, ...words], env };
 }
 
-/** `name:path` of a file that is there; what is not, the program itself tells better. */
-function canBeLoaded(load: string): boolean {
-  const [, path] = /^[^:]+:(\/.*)$/.exec(load) ?? [];
-  return path !== undefined && existsSync(path);
+/** Of `name:path`. */
+function pathOf(load: string): string | undefined {
+  return /^[^:]+:(\/.*)$/.exec(load)?.[1];
 }

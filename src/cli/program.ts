@@ -58,13 +58,18 @@ export function wordsOf(name: CommandName, given: Given): readonly string[] {
 export async function runProgram(
   path: string,
   words: readonly string[],
-  { env, ending, usual }: { readonly env: NodeJS.ProcessEnv; readonly ending: AbortSignal; readonly usual: boolean },
+  {
+    env,
+    ending,
+    usual,
+    note,
+  }: { readonly env: NodeJS.ProcessEnv; readonly ending: AbortSignal; readonly usual: boolean; readonly note: (line: string) => void },
 ): Promise<number> {
   if (!existsSync(path))
     throw new ControllerError('API_UNREACHABLE', `the service's own program is not there: ${path} belongs beside this one`);
   const { spawn } = process.getBuiltinModule('node:child_process');
   const start = { command: process.execPath, words: [path, ...words], env };
-  const { command, words: all, env: given } = usual ? await withCredentials(start) : start;
+  const { command, words: all, env: given } = usual ? await withCredentials(start, note) : start;
   const child = spawn(command, [...all], { env: given, stdio: 'inherit' });
   const passOn = (): void => {
     if (ending.reason === 'SIGTERM') child.kill('SIGTERM');

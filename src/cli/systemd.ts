@@ -2,6 +2,7 @@
 // run on. Asks only; what systemd does not say is not guessed.
 
 import type { ExecFileException } from 'node:child_process';
+import { exitCodes } from '../commands.ts';
 
 /** The unit of contrib/systemd and of the NixOS module. */
 export const serviceUnit = 'forgejo-runner-controller.service';
@@ -15,7 +16,7 @@ export type Known = { readonly line: string; readonly active?: string | undefine
 /** Undefined where there is no systemd that answers. */
 export async function systemdKnows(env: NodeJS.ProcessEnv): Promise<Known | undefined> {
   const [shown, listed] = await Promise.all([
-    systemctl(env, 'show', serviceUnit, '--property=LoadState,ActiveState,SubState,Result,StateChangeTimestamp'),
+    systemctl(env, 'show', serviceUnit, '--property=LoadState,ActiveState,SubState,Result,ExecMainStatus,StateChangeTimestamp'),
     systemctl(
       env,
       'list-units',
@@ -48,8 +49,17 @@ function stateOf(properties: ReadonlyMap<string, string>): string {
   const of = (name: string): string => properties.get(name) ?? '';
   if (of('LoadState') === 'not-found') return `${serviceUnit} is not installed on this host`;
   const since = of('StateChangeTimestamp');
-  const result = of('Result') === '' ? '' : `, result ${of('Result')}`;
+  const result =
+    of('Result') === '' ? '' : `, result ${of('Result')}${of('Result') === 'exit-code' ? meaningOf(Number(of('ExecMainStatus'))) : ''}`;
   return `${serviceUnit} is ${of('ActiveState')} (${of('SubState')}${result})${since === '' ? '' : ` since ${since}`}`;
+}
+
+/** systemd's own for a credential that it could not copy; beside those of the program. */
+const noCredential = [243, 'a file that LoadCredential= names is not there, or cannot be read'] as const;
+
+function meaningOf(code: number): string {
+  const says = [...exitCodes, noCredential].find(([known]) => known === code)?.[1];
+  return says === undefined || code === 0 ? '' : ` ${code}: ${says}`;
 }
 
 function machinesOf(listed: string | undefined): string {

@@ -1,8 +1,9 @@
 // Promises the command init: from flags, and from a person where there is one, to a configuration that loads, in a file that was not there
 // before, and what is left to do. Beside config.ts the folder's other door, loaded for this command alone.
 
-import { open, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { idOf, loadConfig } from './config.ts';
 import { nextStepsOf, scopeFrom, starterOf } from './starter.ts';
@@ -105,6 +106,7 @@ function checked(text: string): ReturnType<typeof loadConfig> {
 /** Undefined, or why nothing was written. */
 async function written(path: string, text: string): Promise<string | undefined> {
   try {
+    if (path === usualOutput) await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'wx', 0o640);
     try {
       await file.writeFile(text);

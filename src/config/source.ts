@@ -103,6 +103,12 @@ export function overlay(file: Tree | undefined, env: Environment, findings: Find
       'unset it, put the token into a file and name that in FORGEJO_TOKEN_FILE',
     );
   const given = forgeVariables.filter((variable) => valueOf(env, variable) !== undefined);
+  if (file === undefined && given.length === 0)
+    findings.add(
+      'the configuration',
+      'is nowhere: no file is named, and no variable is set',
+      'write a file with the command init, or name yours with --config FILE, or set at least these three',
+    );
   if (file === undefined || given.length > 0) overlayForge(tree, env, given, findings);
   return tree;
 }

@@ -10,6 +10,7 @@ import { withCredentials } from '../../src/cli/credentials.ts';
 let folder = '';
 let env: NodeJS.ProcessEnv = {};
 beforeEach(async () => {
+  heard = [];
   folder = await mkdtemp(join(tmpdir(), 'frc-credentials-'));
   env = { PATH: `${folder}:/usr/bin:/bin` };
   await writeFile(join(folder, 'token'), 'secret');
@@ -24,21 +25,23 @@ async function unitSays(...lines: readonly string[]): Promise<void> {
   await chmod(path, 0o755);
 }
 
+let heard: string[] = [];
+const note = (line: string): void => void heard.push(line);
 const start = () => ({ command: '/node', words: ['/program', 'doctor'], env });
 
 test('what this shell has already is taken', async () => {
   env = { ...env, CREDENTIALS_DIRECTORY: '/given' };
-  expect(await withCredentials(start(), folder)).toEqual(start());
+  expect(await withCredentials(start(), note, folder)).toEqual(start());
 });
 
 test('beside a service that runs it is what systemd made for that one', async () => {
   const made = join(folder, 'forgejo-runner-controller.service');
   await mkdir(made);
-  expect(await withCredentials(start(), folder)).toEqual({ ...start(), env: { ...env, CREDENTIALS_DIRECTORY: made } });
+  expect(await withCredentials(start(), note, folder)).toEqual({ ...start(), env: { ...env, CREDENTIALS_DIRECTORY: made } });
 });
 
 test('beside a stopped one systemd is asked for the same, as the files of its unit say, and the exit code comes back', async () => {
-  const { command, words } = await withCredentials(start(), '/nowhere');
+  const { command, words } = await withCredentials(start(), note, '/nowhere');
   expect(command).toBe('systemd-run');
   expect(words.filter((word) => word.includes('LoadCredential'))).toEqual([`--property=LoadCredential=forge-token:${folder}/token`]);
   expect(words).toEqual(expect.arrayContaining(['--pipe', '--wait', `--setenv=PATH=${env['PATH']}`]));
@@ -48,10 +51,12 @@ test('beside a stopped one systemd is asked for the same, as the files of its un
 
 test('without a unit, without credentials in it, and where the file is gone, the program starts as it is and says what it misses', async () => {
   await unitSays('ExecStart=/bin/true');
-  expect(await withCredentials(start(), '/nowhere')).toEqual(start());
+  expect(await withCredentials(start(), note, '/nowhere')).toEqual(start());
+  expect(heard).toEqual([]);
   await unitSays(`LoadCredential=forge-token:${folder}/gone`, 'LoadCredential=other');
-  expect(await withCredentials(start(), '/nowhere')).toEqual(start());
+  expect(await withCredentials(start(), note, '/nowhere')).toEqual(start());
+  expect(heard.join('\n')).toMatch(/^runner-status: forgejo-runner-controller\.service has .*\/gone is not there: put the token into it/);
   await rm(join(folder, 'systemctl'));
   env = { PATH: folder };
-  expect(await withCredentials(start(), '/nowhere')).toEqual(start());
+  expect(await withCredentials(start(), note, '/nowhere')).toEqual(start());
 });

@@ -73,6 +73,18 @@ describe('a service that is down', () => {
     ]);
   });
 
+  test.each([
+    [3, 'result exit-code 3: this host cannot run machines)'],
+    [243, 'result exit-code 243: a file that LoadCredential= names is not there, or cannot be read)'],
+    [77, 'result exit-code)'],
+  ])('that ended with code %i is told with what that means, where it is known', async (status, told) => {
+    const env = await systemctl(
+      `LoadState=loaded\\nActiveState=failed\\nSubState=failed\\nResult=exit-code\\nExecMainStatus=${status}\\n`,
+      '',
+    );
+    expect((await runs(['--socket', join(folder, 'none.sock')], { env })).err).toContain(told);
+  });
+
   test('is told apart from one that was never installed', async () => {
     const env = await systemctl('LoadState=not-found\\nActiveState=inactive\\n', '');
     const { err } = await runs(['--socket', join(folder, 'none.sock')], { env });

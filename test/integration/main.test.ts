@@ -124,6 +124,15 @@ test('--help and --version answer on stdout', async () => {
   expect(await end(['-V'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^forgejo-runner-controller \d+\.\d+\.\d+\n$/) });
 });
 
+test('a reader that has seen enough, such as head, ends a command quietly', async () => {
+  const child = spawn(process.execPath, [program, 'doctor'], { env: { PATH: '/usr/bin:/bin' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (text) => (stderr += String(text)));
+  const [code] = (await once(child, 'close')) as unknown[];
+  expect([code, stderr]).toEqual([0, '']);
+});
+
 test('a host that cannot run machines is refused with every reason, with exit code 3', async () => {
   const { code, stderr } = await end(['--config', await configured()]);
   expect(code).toBe(3);

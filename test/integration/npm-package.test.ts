@@ -1,7 +1,7 @@
 // Promises what `npm pack` makes: both programs whole, with their pages and completions and nothing else, and nothing to be fetched when it is
 // installed on a plain machine.
 
-import { execFile, type ExecFileException } from 'node:child_process';
+import { execFile, spawnSync, type ExecFileException } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -68,6 +68,15 @@ describe('the package of npm pack', () => {
     expect(readdirSync(join(prefix, 'lib/node_modules/forgejo-runner-controller'))).not.toContain('node_modules');
     for (const program of ['forgejo-runner-controller', 'runner-status'])
       expect(await run(join(prefix, 'bin', program), ['--version'], scratch, node)).toBe(`${program} ${packed.version}\n`);
+  });
+
+  test('with a Node that is too old both say so in one line, with the one that is needed, and systemd does not try again', async () => {
+    const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"18.19.1"}})';
+    for (const program of ['forgejo-runner-controller', 'runner-status']) {
+      const path = join(prefix, 'lib/node_modules/forgejo-runner-controller/dist', `${program}.js`);
+      const { status, stderr } = spawnSync(process.execPath, ['--import', older, path, '--version'], { encoding: 'utf8' });
+      expect([status, stderr.trim().split('\n')]).toEqual([3, [expect.stringMatching(/this is Node 18\.19\.1 .* needs 24 or newer/)]]);
+    }
   });
 
   test('docs/RELEASES.md tells all that is in it', () => {

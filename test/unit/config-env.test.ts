@@ -88,11 +88,14 @@ describe('the environment alone', () => {
   test('missing required variables are all named at once', async () => {
     const { message, mistakes } = await refusal({ env: {} });
     expect(mistakes.map(({ path }) => path)).toEqual([
+      'the configuration',
       'FORGEJO_URL',
       'FORGEJO_REPO, FORGEJO_ORG, FORGEJO_USER or FORGEJO_INSTANCE',
       'FORGEJO_TOKEN_FILE',
     ]);
-    expect(message).toMatch(/^The configuration has 3 mistakes:\n {2}FORGEJO_URL is missing: write an address/);
+    expect(message).toMatch(
+      /^The configuration has 4 mistakes:\n {2}the configuration is nowhere: .* with the command init, [^\n]*\n {2}FORGEJO_URL is missing: write an address/,
+    );
   });
 
   test('two scope variables are a mistake that names both', async () => {
