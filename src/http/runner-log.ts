@@ -66,33 +66,43 @@ function streamOf(options: RunnerLogOptions, followers: Set<AbortController>, id
   let lines: AsyncIterator<string> | undefined;
   let next: Promise<IteratorResult<string>> | undefined;
   let looks = 0;
+  async function give(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    // Only when somebody reads: for a mere look at the head nothing is started.
+    lines ??= follow(machine, left.signal)[Symbol.asyncIterator]();
+    for (;;) {
+      next ??= lines.next();
+      const line = await within(clock, next);
+      if (line?.done === false) {
+        next = undefined;
+        controller.enqueue(bytes(textOf([mask(line.value)])));
+        return;
+      }
+      if (left.signal.aborted) return;
+      if (line?.done === true || !snapshot().runners.some((runner) => runner.id === id)) {
+        leave();
+        const kept = await archive.find(id);
+        const ended = kept?.ended ?? snapshot().ended.find((each) => each.id === id);
+        if (ended !== undefined) controller.enqueue(bytes(textOf([lastLineOf(ended)])));
+        controller.close();
+        return;
+      }
+      looks += 1;
+      if (looks % looksPerBeat === 0) {
+        controller.enqueue(bytes(heartbeat));
+        return;
+      }
+    }
+  }
+
   return new ReadableStream(
     {
       async pull(controller) {
-        // Only when somebody reads: for a mere look at the head nothing is started.
-        lines ??= follow(machine, left.signal)[Symbol.asyncIterator]();
-        for (;;) {
-          next ??= lines.next();
-          const line = await within(clock, next);
-          if (line?.done === false) {
-            next = undefined;
-            controller.enqueue(bytes(textOf([mask(line.value)])));
-            return;
-          }
-          if (left.signal.aborted) return;
-          if (line?.done === true || !snapshot().runners.some((runner) => runner.id === id)) {
-            leave();
-            const kept = await archive.find(id);
-            const ended = kept?.ended ?? snapshot().ended.find((each) => each.id === id);
-            if (ended !== undefined) controller.enqueue(bytes(textOf([lastLineOf(ended)])));
-            controller.close();
-            return;
-          }
-          looks += 1;
-          if (looks % looksPerBeat === 0) {
-            controller.enqueue(bytes(heartbeat));
-            return;
-          }
+        try {
+          await give(controller);
+        } catch (error) {
+          // Nobody cancels a stream that has failed.
+          leave();
+          throw error;
         }
       },
       cancel: leave,
@@ -104,9 +114,11 @@ function streamOf(options: RunnerLogOptions, followers: Set<AbortController>, id
 /** Undefined when it takes longer than a look. */
 async function within<T>(clock: Clock, work: Promise<T>): Promise<T | undefined> {
   const done = new AbortController();
-  const result = await Promise.race([work, clock.sleep(lookMs, done.signal).then(() => undefined)]);
-  done.abort();
-  return result;
+  try {
+    return await Promise.race([work, clock.sleep(lookMs, done.signal).then(() => undefined)]);
+  } finally {
+    done.abort();
+  }
 }
 
 function lastLineOf({ cause, reason }: { readonly cause?: string; readonly reason: string }): string {

@@ -111,6 +111,19 @@ test('only so many may follow, and whoever leaves makes room and ends what was s
   expect(await logs.open(id, true)).toMatchObject({ stream: expect.anything() });
 });
 
+test('one whose stream fails makes room, too', async () => {
+  const { logs } = scene({
+    most: 1,
+    // oxlint-disable-next-line require-yield -- it fails before it has said anything
+    follow: async function* () {
+      throw new Error('no journal');
+    },
+  });
+  const { next } = await streamOf(logs);
+  await expect(next()).rejects.toThrow('no journal');
+  expect(await logs.open(id, true)).toMatchObject({ stream: expect.anything() });
+});
+
 test('a program is followed line by line, and ended with its reader', async () => {
   const stop = new AbortController();
   const lines: string[] = [];
