@@ -4,7 +4,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import type { Clock } from '../clock.ts';
-import { isControllerError } from '../errors.ts';
+import { isControllerError, type ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Refusal } from './handlers.ts';
 import { createRefusalLog } from './refusal-log.ts';
@@ -20,6 +20,8 @@ export type WebhookOptions = {
   readonly clock: Clock;
   readonly log: Log;
 };
+
+type Verdict = Refusal & { readonly error?: ControllerError };
 
 export const webhookPath = '/webhook/{forge}';
 
@@ -41,6 +43,12 @@ const tooLong: Refusal = {
   code: 'BODY_REFUSED',
   title: 'Too long',
   detail: `A delivery has at most ${mostBytes} bytes here.`,
+};
+const cut: Refusal = {
+  status: 400,
+  code: 'BODY_CUT',
+  title: 'Cut off',
+  detail: 'The connection ended, or nothing came any more, before the delivery was whole.',
 };
 const unsigned: Refusal = {
   status: 401,
@@ -72,7 +80,7 @@ export function mountWebhook(app: App, basePath: string, options: WebhookOptions
     return secret;
   };
 
-  async function judge(c: Context, forge: string): Promise<Refusal | undefined> {
+  async function judge(c: Context, forge: string): Promise<Verdict | undefined> {
     const path = settings().forges.find(({ name }) => name === forge)?.webhook?.secretFile;
     if (path === undefined) return absent;
     if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) return notJson;
@@ -81,40 +89,45 @@ export function mountWebhook(app: App, basePath: string, options: WebhookOptions
     if (given === undefined) return unsigned;
     try {
       const sum = await sumOf(c.req.raw.body, await secretOf(path).text());
-      if (sum === undefined) return tooLong;
+      if ('code' in sum) return sum;
       return timingSafeEqual(Buffer.from(given, 'hex'), sum) ? undefined : wrong;
     } catch (error) {
       if (!isControllerError(error)) throw error;
-      log.error('http', { error }, error.message);
-      return unusable;
+      return { ...unusable, error };
     }
   }
 
   app.post(basePath + webhookPath.replace('{forge}', ':forge'), async (c) => {
     const forge = c.req.param('forge') ?? '';
-    const refusal = await judge(c, forge);
-    if (refusal === undefined) {
+    const verdict = await judge(c, forge);
+    if (verdict === undefined) {
       log.debug('webhook', { forge, what: (c.req.header('x-forgejo-event-type') ?? '').slice(0, 60) }, 'the forge is asked at once');
       kick(forge);
       return c.body(null, 204);
     }
-    const known = refusal === absent ? {} : { forge };
+    const { error, ...refusal } = verdict;
+    const known = refusal.code === absent.code ? {} : { forge };
     const by = addressOf(c);
-    refusals.tell(by, (more) =>
-      log.warn('webhook', { ...known, by, code: refusal.code, status: refusal.status, ...more }, 'a delivery is refused'),
-    );
+    refusals.tell(by, (more) => {
+      if (error !== undefined) log.error('http', { error }, error.message);
+      log.warn('webhook', { ...known, by, code: refusal.code, status: refusal.status, ...more }, 'a delivery is refused');
+    });
     return refuse(c, refusal);
   });
 }
 
-/** Undefined = more than may be. */
-async function sumOf(body: ReadableStream<Uint8Array> | null, secret: string): Promise<Buffer | undefined> {
+async function sumOf(body: ReadableStream<Uint8Array> | null, secret: string): Promise<Buffer | Refusal> {
   const sum = createHmac('sha256', secret);
   let bytes = 0;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) return undefined;
-    sum.update(chunk);
+  try {
+    for await (const chunk of body ?? []) {
+      bytes += chunk.length;
+      if (bytes > mostBytes) return tooLong;
+      sum.update(chunk);
+    }
+  } catch {
+    // Whoever sends may stop when it likes: no bug of ours, and told like every refusal.
+    return cut;
   }
   return sum.digest();
 }

@@ -127,6 +127,32 @@ describe('a delivery', () => {
     ]);
   });
 
+  test('that is cut off is no bug of this service: one warning, and no more of a flood than of other bad ones', async () => {
+    const answered: number[] = [];
+    const url = await serve({
+      metering: {
+        render: () => Promise.resolve({ type: 'text/plain', text: '' }),
+        requestAnswered: (_, status) => void answered.push(status),
+      },
+    });
+    for (let index = 0; index < 20; index += 1)
+      await new Promise<void>((resolve) => {
+        const headers = { 'content-type': 'application/json', 'content-length': '1000', 'x-forgejo-signature': sign(body) };
+        const call = request(`${url}/webhook/forge`, { method: 'POST', headers });
+        call.on('error', () => undefined).once('close', resolve);
+        call.write('{', () => call.destroy());
+      });
+    await expect.poll(() => answered, { timeout: 10_000 }).toEqual(Array.from({ length: 20 }, () => 400));
+    clock.advance(60_000);
+    await deliver(url, body, {});
+    const told = lines.map((line) => JSON.parse(line)).map(({ level, event, code, leftOut }) => [level, event, code, leftOut]);
+    expect(told.slice(0, -1)).toEqual([
+      ...Array.from({ length: 5 }, () => ['warn', 'webhook', 'BODY_CUT', undefined]),
+      ['warn', 'http', undefined, 15],
+    ]);
+    expect(kicked).toEqual([]);
+  });
+
   test('a secret that is changed in its file counts at once; one that is too short or gone lets nobody in', async () => {
     const url = await serve();
     await writeFile(secretFile, 'another-secret-0123456789');
