@@ -9,7 +9,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { createFileArchive, type FileArchive } from './archive/file-archive.ts';
 import { hostTime, type Clock } from './clock.ts';
 import type { Config } from './config/config.ts';
-import type { Mode } from './core/model.ts';
+import { serves } from './core/match.ts';
+import type { Job, Mode } from './core/model.ts';
 import { descriptionOf, inItsPlace, placeOf } from './core/naming.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { bootIdOf, openTimeLine } from './daemon-clock.ts';
@@ -82,25 +83,25 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   });
   // Those that were replaced, too: what is under way through them must not be cut before the end.
   const entries: Entry[] = [];
+  let refusing = refusingOf(config);
+  const asksOrigin = (job: Job): boolean => refusing.some((profile) => serves(profile, job));
 
   function forgeOf(entry: Entry['config']): Forge {
     const known = entries.findLast(({ config: { name } }) => name === entry.name);
     if (known !== undefined && isDeepStrictEqual(placeOnly(known.config), placeOnly(entry))) return known.forge;
-    const forge = createForgejo({ ...entry, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
+    const forge = createForgejo({ ...entry, asksOrigin, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
     entries.push({ config: entry, forge });
     return forge;
   }
 
   const places = new Map(config.forges.map(({ name, url, scope }) => [name, placeOf(url, scope)]));
-  const settingsOf = (wanted: Config): Settings => ({
-    forges: wanted.forges.map((entry) => ({
-      forge: forgeOf(entry),
-      url: entry.url,
-      pollIntervalMs: entry.pollIntervalMs,
-      ...(entry.webhook === undefined ? {} : { hookedIntervalMs: entry.webhook.pollIntervalMs }),
-    })),
-    policy: policyOf(wanted, description),
-  });
+  const settingsOf = (wanted: Config): Settings => {
+    refusing = refusingOf(wanted);
+    return {
+      forges: wanted.forges.map((entry) => ({ forge: forgeOf(entry), ...cadenceOf(entry) })),
+      policy: policyOf(wanted, description),
+    };
+  };
   return {
     driver,
     clock,
@@ -127,6 +128,14 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
       await store.close();
     },
   };
+}
+
+function cadenceOf({ url, pollIntervalMs, webhook }: Entry['config']): Omit<Settings['forges'][number], 'forge'> {
+  return { url, pollIntervalMs, ...(webhook === undefined ? {} : { hookedIntervalMs: webhook.pollIntervalMs }) };
+}
+
+function refusingOf({ profiles }: Config): Config['profiles'] {
+  return profiles.filter(({ refusesForks }) => refusesForks === true);
 }
 
 /** How often it is asked is the reconciler's business. */

@@ -8,7 +8,20 @@ import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, 
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
 
-const keys = ['name', 'labels', 'template', 'nix', 'limits', 'timeouts', 'runner', 'runnerSha256', 'binds', 'environment', 'max'] as const;
+const keys = [
+  'name',
+  'labels',
+  'template',
+  'nix',
+  'forks',
+  'limits',
+  'timeouts',
+  'runner',
+  'runnerSha256',
+  'binds',
+  'environment',
+  'max',
+] as const;
 const defaultLabels = 'self-hosted,ci,nix,x64,Linux';
 const usualRunner = '/usr/local/bin/forgejo-runner';
 const defaultLimits: Limits = { memoryBytes: 4 * 1024 ** 3, tasks: 4096 };
@@ -68,6 +81,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
   const runnerPath = section.get('runner', absolutePath('the forgejo-runner binary')) ?? context.runnerPath;
   const runnerSha256 = section.get('runnerSha256', sha256);
   const nixAccess = readNixAccess(section);
+  const forks = section.get('forks', oneOf(['accept', 'refuse']));
   const binds = section.list('binds', 'binds such as /a:/b:ro').map(({ value, path }) => readBind(value, path, findings));
   const environment = readEnvironment(section, findings);
   const max = section.get('max', integer(1, 10_000));
@@ -82,6 +96,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
     runnerPath,
     ...(runnerSha256 === undefined ? {} : { runnerSha256 }),
     ...(nixAccess === undefined ? {} : { nixAccess }),
+    ...(forks === 'refuse' ? { refusesForks: true } : {}),
     binds: found,
     environment,
   };

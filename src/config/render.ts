@@ -74,6 +74,7 @@ function profileOf({
   runnerPath,
   runnerSha256,
   nixAccess,
+  refusesForks,
   binds,
   environment,
   max,
@@ -83,6 +84,7 @@ function profileOf({
     labels,
     template,
     nix: { access: nixAccess ?? 'none' },
+    forks: refusesForks === true ? 'refuse' : 'accept',
     limits: limitsOf(limits),
     timeouts: {
       start: formatDuration(timeouts.startMs),

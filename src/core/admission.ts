@@ -93,7 +93,16 @@ function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, poli
         : `its last machine ended with ${backOff.reason}`;
     return deny('back-off', `${why}; next try in ${seconds} s (try ${backOff.count + 1})`);
   }
-  return [{ job, key, profiles }];
+  const open = profiles.filter((profile) => profile.refusesForks !== true || job.origin === 'own');
+  return open.length === 0 ? deny('fork', forkSentenceOf(job, profiles)) : [{ job, key, profiles: open }];
+}
+
+function forkSentenceOf(job: Job, profiles: readonly Profile[]): string {
+  const names = profiles.map(({ name }) => `\`${name}\``).join(', ');
+  if (job.origin === 'fork')
+    return `it is of a pull request of a fork, which the profiles that serve it do not take: ${names} (forks: refuse)`;
+  const why = job.runId === undefined ? 'does not tell which run it belongs to (16 and newer do)' : 'has not said';
+  return `whether it is of a fork is not known, because its Forgejo ${why}, and ${names} takes none (forks: refuse)`;
 }
 
 function booksOf(world: World): Books {

@@ -29,6 +29,8 @@ export type Job = {
   readonly taskId: number;
   /** The run that it belongs to; Forgejo 16 is the first that tells. */
   readonly runId?: number;
+  /** Whose code it runs; only known of waiting jobs that a profile would refuse for it. */
+  readonly origin?: 'own' | 'fork';
   readonly state: 'waiting' | 'running';
 };
 
@@ -151,6 +153,8 @@ export type Profile = {
   readonly runnerSha256?: string;
   /** undefined = nothing of Nix but what the template holds. */
   readonly nixAccess?: NixAccess;
+  /** Takes no job of a fork's pull request, nor one of which that is not known. */
+  readonly refusesForks?: true;
   readonly binds: readonly Bind[];
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;
@@ -265,6 +269,7 @@ export type Denial = {
     | 'no-slot'
     | 'host-unknown'
     | 'host-full'
+    | 'fork'
     | 'id-taken';
   readonly sentence: string;
   /** Place in the fair order among the jobs that could be started, from 1. */

@@ -2,7 +2,7 @@
 // a ControllerError with the remedy.
 
 import type { Clock } from '../clock.ts';
-import type { ForgeName, Scope } from '../core/model.ts';
+import type { ForgeName, Job, Scope } from '../core/model.ts';
 import type { Log } from '../log.ts';
 import type { ForgeListener } from './forge.ts';
 import { type Asked, notJsonOf, refusalOf, unreadableOf } from './forgejo-refusal.ts';
@@ -21,6 +21,8 @@ export type ForgejoOptions = {
   readonly tokenFile: string;
   /** What is to be delivered where, if anything is to be made sure of. */
   readonly webhook?: { readonly secretFile: string; readonly ensureUrl?: string };
+  /** Of which waiting jobs it is to be found out whether they are of forks; none unless said. */
+  readonly asksOrigin?: (job: Job) => boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** 0 <= random() < 1; for the pauses between tries. */

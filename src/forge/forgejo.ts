@@ -21,6 +21,7 @@ import {
   registrationBodyOf,
   versionOf,
 } from './forgejo-wire.ts';
+import { createOrigins } from './origins.ts';
 import { reportFailure } from './runner-rpc.ts';
 import { keepWebhook } from './webhook.ts';
 
@@ -40,11 +41,13 @@ export function createForgejo(options: ForgejoOptions): Forge {
   const { ask, http } = createAsk(options);
   const runners = `/api/v1${pathOf(options.scope)}/actions/runners`;
   const setCommitStatus = createCommitStatuses(ask);
+  const tellOrigins = createOrigins(ask, options);
 
   async function jobs(signal?: AbortSignal): Promise<readonly Job[]> {
     // No `labels` parameter: since Forgejo 14 that means all, and one poll serves every profile.
     const answer = await ask({ method: 'GET', path: `${runners}/jobs`, list: true, signal });
-    return valueOf(answer, 200, (json) => parseJobs(options.name, json));
+    const listed = valueOf(answer, 200, (json) => parseJobs(options.name, json));
+    return options.asksOrigin === undefined ? listed : tellOrigins(listed, options.asksOrigin, signal);
   }
 
   /** Is the scope there and readable? Tells "no such runner" from "no such repository", which answer alike. */

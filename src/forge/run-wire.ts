@@ -10,6 +10,8 @@ const run = z.object({
   commit_sha: z.string().regex(/^(?:[\da-f]{40}|[\da-f]{64})$/, 'no commit'),
   html_url: z.string().max(2_000).catch(''),
 });
+/** The same; the code of a pull request of a fork is a stranger's. */
+const origin = z.object({ is_fork_pull_request: z.boolean() });
 /** modules/structs/status.go, CommitStatus. */
 const status = z.object({ id: z.int().positive() });
 
@@ -23,6 +25,13 @@ export function parseFullName(json: unknown): Parsed<string> {
 export function parseCommitOfRun(json: unknown): Parsed<{ readonly sha: string; readonly page: string }> {
   return parse(
     run.transform(({ commit_sha: sha, html_url: page }) => ({ sha, page: /^https?:\/\//.test(page) ? page : '' })),
+    json,
+  );
+}
+
+export function parseOriginOfRun(json: unknown): Parsed<'fork' | 'own'> {
+  return parse(
+    origin.transform(({ is_fork_pull_request: fork }) => (fork ? ('fork' as const) : ('own' as const))),
     json,
   );
 }

@@ -15,6 +15,7 @@ const reasons: Readonly<Record<Denial['reason'], true>> = {
   capacity: true,
   'profile-capacity': true,
   'repository-capacity': true,
+  fork: true,
   'back-off': true,
   'no-slot': true,
   'host-unknown': true,

@@ -301,6 +301,22 @@ export const adapterTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/forge/origins.ts',
+    tests: ['test/integration/forgejo-origins.test.ts'],
+    mutations: [
+      ['who may not be asked is asked at each poll', 'clock.now() >= (failedAt', 'clock.now() >= 0 * (failedAt'],
+      ['a run is asked for at each poll', '!origins.has(key) && due', 'due'],
+      ['a long list asks as many questions', '&& open.size < most', ''],
+      ['jobs that no profile refuses are asked about', 'job.runId !== undefined && wanted(job)', 'job.runId !== undefined'],
+      ['the right that is missing is said at each poll', 'if (said === code ||', 'if ('],
+    ],
+  },
+  {
+    file: 'src/forge/run-wire.ts',
+    tests: ['test/integration/forgejo-origins.test.ts'],
+    mutations: [['a fork is taken for the repository', "fork ? ('fork' as const)", "!fork ? ('fork' as const)"]],
+  },
+  {
     file: 'src/forge/exchange.ts',
     tests: forgeTests,
     mutations: [

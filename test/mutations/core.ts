@@ -17,6 +17,7 @@ export const coreTargets: readonly Target[] = [
         "if (world.machines.state !== 'known' && policy.mode === 'ending') {",
       ],
       ['one machine more than maxConcurrent is started', 'books.ids.size >= policy.maxConcurrent', 'books.ids.size > policy.maxConcurrent'],
+      ['a job of which it is not known is taken for one of the repository', "job.origin === 'own')", "job.origin !== 'fork')"],
       ['a repository gets one machine more than maxPerRepository', '>= policy.maxPerRepository', '> policy.maxPerRepository'],
       ['a profile gets one machine more than its max', '?? 0) < each.max)', '?? 0) <= each.max)'],
       ['what is under way does not count against the capacity', 'new Set([...world.inFlight].filter(isMachineId))', 'new Set()'],

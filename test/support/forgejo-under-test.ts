@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
-import type { Scope } from '../../src/core/model.ts';
+import type { Job, Scope } from '../../src/core/model.ts';
 import { ControllerError } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import { createForgejo } from '../../src/forge/forgejo.ts';
@@ -37,6 +37,7 @@ export type UnderTestOptions = {
   readonly random?: () => number;
   readonly token?: string;
   readonly now?: number;
+  readonly asksOrigin?: (job: Job) => boolean;
   /** Called at each pause, before it is over. */
   readonly onPause?: () => void;
 };
@@ -71,6 +72,7 @@ export async function forgejoUnderTest(script: Script, options: UnderTestOptions
     random: options.random ?? (() => 0.5),
     onAnswer: (name, operation, status) => void answers.push(`${name} ${operation} ${status ?? 'none'}`),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.asksOrigin === undefined ? {} : { asksOrigin: options.asksOrigin }),
   });
   onTestFinished(async () => {
     await forge.close();

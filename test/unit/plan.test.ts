@@ -84,6 +84,24 @@ describe('admission', () => {
     expect(launched(capped.actions)).toEqual([1, 3]);
     expect(capped.denials).toMatchObject([{ reason: 'repository-capacity', job: { id: 2 } }]);
   });
+  test('a profile that refuses forks takes neither their jobs nor one of which that is not known, and another takes them', () => {
+    const jobs = [aJob(1, { origin: 'own' }), aJob(2, { origin: 'fork', runId: 2 }), aJob(3, { runId: 3 }), aJob(4)];
+    const careful = aProfile({ name: 'careful', refusesForks: true });
+    const { actions, denials } = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [careful] }), 0);
+    expect(launched(actions)).toEqual([1]);
+    expect(denials.map(({ reason, sentence }) => `${reason}: ${sentence}`)).toEqual([
+      expect.stringMatching(/^fork: it is of a pull request of a fork, .*`careful`/),
+      expect.stringMatching(/^fork: whether it is of a fork is not known, because its Forgejo has not said/),
+      expect.stringMatching(/^fork: .* does not tell which run it belongs to \(16 and newer do\)/),
+    ]);
+    const both = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [careful, aProfile({ name: 'open' })] }), 0);
+    expect(both.actions.map((action) => (action.kind === 'launch' ? action.runner.profile : ''))).toEqual([
+      'careful',
+      'open',
+      'open',
+      'open',
+    ]);
+  });
   test('when the first profile is full, another that serves the job takes it', () => {
     const profiles = [aProfile({ name: 'small', max: 1 }), aProfile({ name: 'big' })];
     const { actions } = plan(aWorld(waitingFor(aJob(1), aJob(2))), aPolicy({ profiles }), 0);

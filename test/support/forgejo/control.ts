@@ -48,6 +48,8 @@ export type JobWish = {
   readonly name?: string;
   readonly group?: string;
   readonly timeoutMinutes?: number;
+  /** As of a pull request of a fork; the event stays what it is. */
+  readonly fork?: boolean;
 };
 
 export type Control = {
@@ -158,6 +160,7 @@ function createWork(world: World): Pick<Control, 'queueJob' | 'queueJobs' | 'que
   const queueOne = (wish: JobWish): QueuedJob => {
     const [job] = dispatch(wish.repository, singleJobOf(wish), 'queued.yml');
     if (job === undefined) throw new Error('the queued job did not come into being');
+    rowOf(world.runs, job.runId).fork = wish.fork ?? false;
     return job;
   };
   return {

@@ -34,7 +34,7 @@ export function insertRun(world: World, wanted: NewRun): Run {
   const { plan, ...rest } = wanted;
   const repository = rowOf(world.repositories, wanted.repositoryId);
   const now = world.now();
-  const run: Run = { ...rest, group: plan.group, createdAt: now, jobs: [], updatedAt: now, startedAt: 0, stoppedAt: 0 };
+  const run: Run = { ...rest, group: plan.group, fork: false, createdAt: now, jobs: [], updatedAt: now, startedAt: 0, stoppedAt: 0 };
   if (plan.cancelInProgress) for (const other of rivalsOf(world, run)) cancelRun(world, other);
   world.runs.set(run.id, run);
   for (const planned of plan.jobs) {

@@ -167,7 +167,7 @@ export function runJsonOf(
     prettyref: run.ref.replace(/^refs\/heads\//, ''),
     is_ref_deleted: false,
     commit_sha: run.sha,
-    is_fork_pull_request: false,
+    is_fork_pull_request: run.fork,
     need_approval: false,
     approved_by: 0,
     // Only events of the repository are said here; a dispatch is none.

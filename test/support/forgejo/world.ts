@@ -62,6 +62,8 @@ export type Run = {
   readonly ref: string;
   readonly sha: string;
   readonly group: string | undefined;
+  /** Of a pull request of a fork. */
+  fork: boolean;
   readonly createdAt: number;
   readonly jobs: number[];
   updatedAt: number;
