@@ -3,15 +3,14 @@
 
 import { expect, test } from 'vitest';
 import { install } from '../support/installed-service.ts';
-import { hold, openScene, runClient } from '../support/service-scene.ts';
+import { openScene, runClient } from '../support/service-scene.ts';
 import { nothing, sh } from '../support/service.ts';
 
 test('doctor and cleanup-all-containers need no word but their own, whether the service runs or not', async ({ onTestFinished }) => {
   const scene = await openScene(onTestFinished);
   const { service } = await install(scene, {}, onTestFinished);
   await service.start();
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
   expect(await runClient(['doctor'])).toMatchObject({ code: 0, stdout: expect.stringContaining('It runs and is well'), stderr: '' });
   expect(await runClient(['cleanup-all-containers', '--yes'])).toMatchObject({ code: 4, stdout: '' });
 

@@ -4,7 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { hold, openScene, runnerOf, timesGiven } from '../support/service-scene.ts';
+import { openScene, runnerOf, timesGiven } from '../support/service-scene.ts';
 
 describe('capacity', () => {
   test('I4 twenty jobs of two repositories never have more than three machines at once, take turns, and all succeed', async ({
@@ -45,8 +45,7 @@ describe('capacity', () => {
       profiles: [{ name: 'default', labels: ['debian'], timeouts: { pick: '1s' } }],
     });
     await scene.control.addRepository({ repository: 'root1/other' });
-    const holder = await scene.queue(`echo @running; ${hold}`, { group: 'deploy' });
-    await scene.says(service, holder, '@running');
+    const holder = await scene.running(service, { group: 'deploy' });
     const blocked = await scene.queue('true', { group: 'deploy' });
     await service.until('the blocked one has a machine', (status) => runnerOf(status, blocked) !== undefined);
     const free = await scene.queue('true', { repository: 'root1/other' });

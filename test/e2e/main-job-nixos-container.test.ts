@@ -62,8 +62,7 @@ describe('the main job, with the driver nixos-container', () => {
       ],
     });
     const stubborn = await scene.queue(`trap '' TERM INT HUP; ${hold}`);
-    const dying = await scene.queue(`echo @running; ${hold}`, { labels: ['long'] });
-    await scene.says(service, dying, '@running');
+    const dying = await scene.running(service, { labels: ['long'] });
     const { runners } = await service.status();
     const id = runners.find(({ job_id: job }) => job === dying.jobId)?.id ?? '';
     await sh('systemctl', 'kill', '--signal=KILL', `container@${id}.service`);

@@ -80,8 +80,7 @@ test('a good host passes the doctor and the smoke test, nobody is answered from 
 }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
 
   const doctor = await runClient(['doctor', '--json', ...service.arguments]);
   const { findings } = JSON.parse(doctor.stdout) as { readonly findings: readonly { readonly state: string; readonly sentence: string }[] };

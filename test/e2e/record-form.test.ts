@@ -53,8 +53,7 @@ test('a state directory that is mounted read-only is refused with what to do, an
 }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
   await service.stop();
   await sh('mount', '--bind', service.stateDir, service.stateDir);
   try {

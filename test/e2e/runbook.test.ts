@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { hold, openScene, runnerOf } from '../support/service-scene.ts';
+import { openScene, runnerOf } from '../support/service-scene.ts';
 import { sh, type Service } from '../support/service.ts';
 
 /** What the recipes ask of curl, for a host that has none. */
@@ -63,8 +63,7 @@ test('the recipe for a stuck container finds it, shows it, and ends it: the job 
 }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
   const machine = runnerOf(await service.status(), job)?.machine ?? '';
   const lines = await recipe('A container is stuck', service, { j0000000042: machine });
   expect(lines.map((line) => line.split(' ')[0])).toEqual(['curl', 'systemctl', 'journalctl', 'nsenter', 'systemctl']);
@@ -83,8 +82,7 @@ test("the recipe for ghost runners shows whose they are, and a clean-up or a res
 }) => {
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
   const ours = (await scene.control.registrations()).find(({ description }) => description.includes(`${service.controllerId}@`));
   const api = `${scene.forgejo.url}/api/v1/admin`;
   const plant = async (name: string, description: string): Promise<void> => {
@@ -149,8 +147,7 @@ test('the recipe for maintenance drains the service, takes it back, and shows wh
   const scene = await openScene(onTestFinished);
   const service = await scene.start();
   await clientOf(service);
-  const job = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, job, '@running');
+  const job = await scene.running(service);
   const [drain = '', resume = '', drainBySignal = '', resumeBySignal = '', isActive = ''] = await recipe('Drain for maintenance', service, {
     'forgejo-runner-controller': service.unit,
   });

@@ -86,8 +86,7 @@ describe('secrets', () => {
   test("I7 on the host the tokens are in no process, journal, answer or machine's folder", async ({ onTestFinished }) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start();
-    const queued = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, queued, '@running');
+    const queued = await scene.running(service);
     const { runners } = await service.until('it is busy', (status) => runnerOf(status, queued)?.phase === 'busy');
     const secrets = { controller: scene.forgejo.token, runner: await recordedToken(service, runners[0]?.id ?? '') };
     const answers = await Promise.all(['/status', '/health', '/'].map(async (path) => (await fetch(`${service.url}${path}`)).text()));

@@ -3,7 +3,7 @@
 
 import { rename, writeFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { hold, openScene, timesGiven } from '../support/service-scene.ts';
+import { openScene, timesGiven } from '../support/service-scene.ts';
 
 const api = '* /api/v1/*';
 const outages = [
@@ -19,8 +19,7 @@ describe.concurrent('a forge in trouble', () => {
     const scene = await openScene((close) => closers.push(close));
     try {
       const service = await scene.start();
-      const running = await scene.queue(`echo @running; ${hold}`);
-      await scene.says(service, running, '@running');
+      const running = await scene.running(service);
       await scene.control.addFault({ route: fault.kind === 'latency' ? '* *' : api, fault });
       if (fault.kind !== 'latency') await service.until('it is said', ({ forges }) => forges[0]?.error !== null);
       await service.until('two requests were hit', async () => ((await scene.control.struck())[0] ?? 0) > 1, 60_000);
@@ -47,8 +46,7 @@ describe.concurrent('a forge in trouble', () => {
     await service.until('a poll was good', ({ forges }) => forges[0]?.last_good_poll !== null);
     const fresh = await fetch(`${service.url}/health`);
     expect([fresh.status, await fresh.json()]).toMatchObject([200, { status: 'ok', reasons: [] }]);
-    const running = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, running, '@running');
+    const running = await scene.running(service);
     await scene.control.addFault({ route: api, fault: { kind: 'status', status: 502 } });
     let health = fresh;
     await service.until(
@@ -119,8 +117,7 @@ describe('what became of a job whose forge answers no more as it did', () => {
   test.each(refusals)('I2 I9 %s: the running job goes on and ends well, and /status says why', async (_, status, body, code) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start();
-    const queued = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, queued, '@running');
+    const queued = await scene.running(service);
     await service.until('it is busy', ({ runners }) => runners[0]?.phase === 'busy');
     await scene.control.addFault({ route: '* /api/v1/*', fault: { kind: 'status', status, body } });
     const told = await service.until('it says why', ({ forges }) => forges[0]?.error?.code === code);

@@ -4,7 +4,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { hold, openScene, timesGiven } from '../support/service-scene.ts';
+import { openScene, timesGiven } from '../support/service-scene.ts';
 import { sh } from '../support/service.ts';
 
 test('below the floor jobs wait with the reason, on a full disk the running one still ends well, and with room again the others run', async ({
@@ -16,8 +16,7 @@ test('below the floor jobs wait with the reason, on a full disk the running one 
   await sh('mount', '-t', 'tmpfs', '-o', 'size=192m', 'none', stateDir);
   onTestFinished(async () => void (await sh('umount', '-l', stateDir)));
   const service = await scene.start({ minFreeDisk: '64MiB' }, { stateDir });
-  const running = await scene.queue(`echo @running; ${hold}`);
-  await scene.says(service, running, '@running');
+  const running = await scene.running(service);
 
   const ballast = join(stateDir, 'ballast');
   await sh('fallocate', '-l', '140M', ballast);

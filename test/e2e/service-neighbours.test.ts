@@ -160,8 +160,7 @@ describe('registrations', () => {
   }) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start();
-    const queued = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, queued, '@running');
+    const queued = await scene.running(service);
     const runner = runnerOf(await service.status(), queued)?.id ?? '';
     const description = (await scene.control.registrations())[0]?.description ?? '';
     expect(description).toMatch(new RegExp(`^forgejo-runner-controller ${service.controllerId}@[0-9a-f]{8}$`));

@@ -10,8 +10,7 @@ describe('systemctl reload', () => {
   }) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start({ maxConcurrent: 1 });
-    const running = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, running, '@running');
+    const running = await scene.running(service);
     const before = await service.status();
     const second = await scene.queue(`echo @running; ${hold}`);
     await service.until('the second waits', ({ waiting_jobs: jobs }) => jobs[0]?.reason === 'capacity');
@@ -67,8 +66,7 @@ describe('signals', () => {
   }) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start({}, { properties: ['Restart=on-failure', 'RestartSec=100ms'] });
-    const running = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, running, '@running');
+    const running = await scene.running(service);
     await service.signal('SIGUSR1');
     const second = await scene.queue(`echo @running; ${hold}`);
     const draining = await service.until('the second is held back', ({ waiting_jobs: jobs }) => jobs[0]?.reason === 'draining');
@@ -102,8 +100,7 @@ describe('signals', () => {
   }) => {
     const scene = await openScene(onTestFinished);
     const service = await scene.start();
-    const running = await scene.queue(`echo @running; ${hold}`);
-    await scene.says(service, running, '@running');
+    const running = await scene.running(service);
     await scene.control.addFault({ route: 'POST *actions/runners', fault: { kind: 'latency', ms: 120_000 } });
     const second = await scene.queue('true');
     await service.until('it is being registered', async () => ((await scene.control.struck())[0] ?? 0) === 1);

@@ -19,6 +19,8 @@ export type Scene = {
   start(config?: ServiceOptions['config'], more?: Partial<ServiceOptions>): Promise<Service>;
   /** One job of root1/demo with the label debian. */
   queue(script: string, over?: Partial<JobWish>): Promise<QueuedJob>;
+  /** One that runs until scene.open(), once it does. */
+  running(service: Service, over?: Partial<JobWish>): Promise<QueuedJob>;
   /** The job once it is done; while it does not come, what the service says of it. */
   done(service: Service, job: { readonly jobId: number }, ms?: number): Promise<JobView>;
   /** The job once its log holds that text. */
@@ -77,6 +79,10 @@ export async function openScene(finished: (close: () => Promise<void>) => void):
     return control.job(jobId);
   }
 
+  const queue: Scene['queue'] = (script, over = {}) => control.queueJob({ repository: 'root1/demo', labels: ['debian'], script, ...over });
+  const says: Scene['says'] = (service, { jobId }, text) =>
+    until(service, `says ${text}`, jobId, ({ log }) => log.join('\n').includes(text), 30_000);
+
   return {
     forgejo,
     control,
@@ -86,9 +92,14 @@ export async function openScene(finished: (close: () => Promise<void>) => void):
       await service.start();
       return service;
     },
-    queue: (script, over = {}) => control.queueJob({ repository: 'root1/demo', labels: ['debian'], script, ...over }),
+    queue,
+    async running(service, over) {
+      const job = await queue(`echo @running; ${hold}`, over);
+      await says(service, job, '@running');
+      return job;
+    },
     done: (service, { jobId }, ms = 30_000) => until(service, 'is done', jobId, ({ status }) => endings.has(status), ms),
-    says: (service, { jobId }, text) => until(service, `says ${text}`, jobId, ({ log }) => log.join('\n').includes(text), 30_000),
+    says,
     async clean(service, ms = 30_000) {
       // A machine of the last look counts as used until the next look misses it.
       const isClean = async (status: Status) =>
