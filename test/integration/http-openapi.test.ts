@@ -1,14 +1,11 @@
 // Promises that /openapi.json says what the API does: every route of it is asked over a real socket and answers as described, also what is
 // wrong.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { serveHttp, type AppOptions, type Serving } from '../../src/http/app.ts';
-import { anApi, reconcilingOf } from '../support/api.ts';
+import type { AppOptions, Serving } from '../../src/http/app.ts';
+import { anApi, reconcilingOf, serveAnApi, token } from '../support/api.ts';
 import { busy, quiet, rememberingLog } from '../support/snapshot-fixture.ts';
 
 const operationSchema = z.object({
@@ -34,24 +31,16 @@ const documentSchema = z.object({
 });
 type Document = z.infer<typeof documentSchema>;
 
-const token = 'operator-token-0123456789abcdef';
 const log = rememberingLog();
-let folder: string;
 let serving: Serving;
 let document: Document;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frc-openapi-'));
-  const tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, token, { mode: 0o600 });
   const reconciler = reconcilingOf(() => ({ ...busy, host: quiet.host }));
   const logs: AppOptions['logs'] = { open: () => Promise.resolve({ text: 'a line\n' }) };
-  serving = await serveHttp({ app: anApi({ reconciler, log, tokenFile, logs }), host: '127.0.0.1', port: 0 });
+  serving = await serveAnApi({ reconciler, log, logs });
   document = documentSchema.parse(await (await fetch(`${serving.url}/openapi.json`)).json());
 });
-afterAll(async () => {
-  await serving.close();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => serving.close());
 
 type Operation = { readonly method: string; readonly path: string } & z.infer<typeof operationSchema>;
 const operations = (): Operation[] =>

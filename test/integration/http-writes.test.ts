@@ -2,38 +2,35 @@
 // refusal, no page of another site, no body. Over real sockets.
 
 import { once } from 'node:events';
-import { chmod, link, lstat, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, lstat, rm, writeFile } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createLog, createRedactor, type Log } from '../../src/log.ts';
 import { serveHttp, serveSocket, type AppOptions, type Serving } from '../../src/http/app.ts';
 import { orderSchema, sweepSchema } from '../../src/http/wire-v1.ts';
 import { problemSchema } from '../../src/http/wire.ts';
-import { anApi, previewed, reconcilingOf } from '../support/api.ts';
+import { anApi, previewed, reconcilingOf, token, withSecretFile } from '../support/api.ts';
 import { busy, quiet } from '../support/snapshot-fixture.ts';
 
-const token = 'operator-token-0123456789abcdef';
 let folder: string;
 let tokenFile: string;
+let remove: () => Promise<void>;
 let asked: unknown[][];
 let lines: string[];
 let log: Log;
 const open: Serving[] = [];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frc-api-'));
-  tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
+  ({ folder, file: tokenFile, remove } = await withSecretFile());
   asked = [];
   lines = [];
   log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) }, redactor: createRedactor() });
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((serving) => serving.close()));
-  await rm(folder, { recursive: true });
+  await remove();
 });
 
 const reconciler = reconcilingOf(() => ({ ...busy, host: quiet.host }), {

@@ -2,23 +2,21 @@
 // forge; everything else is refused, counted, and costs neither memory nor the log.
 
 import { createHmac } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { serveHttp, type AppOptions, type Serving } from '../../src/http/app.ts';
 import { problemSchema } from '../../src/http/wire.ts';
 import { createLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import { anApi, reconcilingOf } from '../support/api.ts';
+import { anApi, reconcilingOf, withSecretFile } from '../support/api.ts';
 import { createTestClock, type TestClock } from '../support/clock.ts';
 import { busy, settings } from '../support/snapshot-fixture.ts';
 
 type Delivery = { readonly headers: Readonly<Record<string, string>>; readonly text: string };
 
 const secret = 'webhook-secret-0123456789';
-let folder: string;
+let remove: () => Promise<void>;
 let secretFile: string;
 let kicked: string[];
 let lines: string[];
@@ -26,14 +24,12 @@ let clock: TestClock;
 const open: Serving[] = [];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frc-hook-'));
-  secretFile = join(folder, 'secret');
-  await writeFile(secretFile, `${secret}\n`, { mode: 0o600 });
+  ({ file: secretFile, remove } = await withSecretFile(secret));
   [kicked, lines, clock] = [[], [], createTestClock()];
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((serving) => serving.close()));
-  await rm(folder, { recursive: true });
+  await remove();
 });
 
 async function serve(over: Partial<AppOptions> = {}): Promise<string> {

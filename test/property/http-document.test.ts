@@ -1,14 +1,11 @@
 // Promises that whoever makes up requests from /openapi.json alone, well formed or spoilt, meets only what it describes: a described status with
 // a body of its schema, and never an error of ours. Over a real socket.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
-import { serveHttp, type AppOptions, type Serving } from '../../src/http/app.ts';
-import { anApi, reconcilingOf } from '../support/api.ts';
+import type { AppOptions, Serving } from '../../src/http/app.ts';
+import { reconcilingOf, serveAnApi, token } from '../support/api.ts';
 import { busy, quiet, rememberingLog } from '../support/snapshot-fixture.ts';
 
 const schemaOf = z.object({
@@ -32,29 +29,21 @@ const documentOf = z.object({
 type Parameter = z.infer<typeof parameterOf>;
 type Operation = z.infer<typeof operationOf> & { readonly method: string; readonly path: string };
 
-const token = 'operator-token-0123456789abcdef';
 const log = rememberingLog();
-let folder: string;
 let serving: Serving;
 let operations: readonly Operation[];
 let schemas: ReadonlyMap<string, z.ZodType>;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frc-document-'));
-  const tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, token, { mode: 0o600 });
   const logs: AppOptions['logs'] = { open: (id) => Promise.resolve(id === 'j0000041abc' ? { text: 'a line\n' } : 'unknown') };
   const reconciler = reconcilingOf(() => ({ ...busy, host: quiet.host }));
-  serving = await serveHttp({ app: anApi({ reconciler, log, tokenFile, logs }), host: '127.0.0.1', port: 0 });
+  serving = await serveAnApi({ reconciler, log, logs });
   const document = documentOf.parse(await (await fetch(`${serving.url}/openapi.json`)).json());
   operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ ...operation, method: method.toUpperCase(), path })),
   );
   schemas = new Map(Object.entries(document.components.schemas).map(([name, schema]) => [name, z.fromJSONSchema(schema)]));
 });
-afterAll(async () => {
-  await serving.close();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => serving.close());
 
 /** A value that the document allows. */
 function allowed({ name, schema }: Parameter): fc.Arbitrary<string> {

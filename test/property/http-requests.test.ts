@@ -1,31 +1,20 @@
 // Promises that no request that anybody can make up, with the token or without, is answered with an error of ours. Over a real socket.
 
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { serveHttp, type Serving } from '../../src/http/app.ts';
+import type { Serving } from '../../src/http/app.ts';
 import { routes } from '../../src/http/routes.ts';
-import { anApi } from '../support/api.ts';
+import { serveAnApi, token } from '../support/api.ts';
 import { rememberingLog } from '../support/snapshot-fixture.ts';
 
-const token = 'operator-token-0123456789abcdef';
 const log = rememberingLog();
-let folder: string;
 let serving: Serving;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frc-requests-'));
-  const tokenFile = join(folder, 'token');
-  await writeFile(tokenFile, token, { mode: 0o600 });
-  serving = await serveHttp({ app: anApi({ log, tokenFile }), host: '127.0.0.1', port: 0 });
+  serving = await serveAnApi({ log });
 });
-afterAll(async () => {
-  await serving.close();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => serving.close());
 
 async function ask(method: string, path: string, headers: Readonly<Record<string, string>>): Promise<{ status: number; text: string }> {
   const { port } = new URL(serving.url);

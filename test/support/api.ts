@@ -1,8 +1,11 @@
-// Promises the API of a service in memory, of which a test says only what matters to it.
+// Promises the API of a service in memory, of which a test says only what matters to it, also on an address with an operator's token.
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Snapshot } from '../../src/core/snapshot.ts';
 import { createEvents } from '../../src/events.ts';
-import { createApp, createFollowing, type AppOptions } from '../../src/http/app.ts';
+import { createApp, createFollowing, serveHttp, type AppOptions, type Serving } from '../../src/http/app.ts';
 import { aJob, aRunner, aWorld } from './build.ts';
 import { busy, fixedClock, now, rememberingLog, settings, startedAt } from './snapshot-fixture.ts';
 
@@ -20,6 +23,31 @@ export function anApi(over: Partial<AppOptions> = {}): Api {
     log: rememberingLog(),
     ...over,
   });
+}
+
+export const token = 'operator-token-0123456789abcdef';
+
+/** A folder of a test's own, with a file that holds something secret and that nobody else may read. */
+export async function withSecretFile(
+  secret = token,
+): Promise<{ readonly folder: string; readonly file: string; readonly remove: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'frc-secret-'));
+  const file = join(folder, 'secret');
+  await writeFile(file, `${secret}\n`, { mode: 0o600 });
+  return { folder, file, remove: () => rm(folder, { recursive: true }) };
+}
+
+/** The API where it can be asked; orders need `token`. */
+export async function serveAnApi(over: Partial<AppOptions> = {}): Promise<Serving> {
+  const { file, remove } = await withSecretFile();
+  const serving = await serveHttp({ app: anApi({ tokenFile: file, ...over }), host: '127.0.0.1', port: 0 });
+  return {
+    url: serving.url,
+    async close() {
+      await serving.close();
+      await remove();
+    },
+  };
 }
 
 /** A loop that has that picture; a look at the world finds what is in `previewed`. */
