@@ -81,6 +81,8 @@ let
     ++ fault (container.extraPackages != [ ] && (container.toplevel != null || container.directory != null)) "${where}.container.extraPackages has no effect beside toplevel or directory. Put the packages into that, or use config."
     ++ fault (container.boot && container.directory == null) "${where}.container.boot is for a directory. A NixOS configuration boots anyway: leave it out."
     ++ fault (container.nix.access == "daemon" && !config.nix.enable) "${where}.container.nix.access is daemon, but this host has no Nix daemon (nix.enable is false). Leave it out."
+    ++ fault (container.nix.access == "own" && container.directory == null && !config.nix.enable) "${where}.container.nix.access is own, but this host has no Nix to say what its machines are made of (nix.enable is false). Leave it out."
+    ++ fault (container.nix.access == "own" && cfg.driver == "nixos-container") "${where}.container.nix.access is own, which containers of the driver nixos-container cannot have. Use the driver nspawn, or \"daemon\"."
     ++ fault (container.nix.access == "daemon" && lib.elem "*" config.nix.settings.trusted-users) "${where}.container.nix.access is daemon, but nix.settings.trusted-users has \"*\": every job could become root of this host. Name the users whom the daemon is to trust."
     ++ fault (container.nix.access == "daemon" && !lib.elem "*" config.nix.settings.allowed-users) "${where}.container.nix.access is daemon, but nix.settings.allowed-users leaves jobs out, whose users have no names. Set it to [ \"*\" ]."
     ++ fault (cfg.driver == "nixos-container" && container.config == null && container.toplevel == null) "${where}: the driver nixos-container boots NixOS systems. Set container.config or container.toplevel, or use the driver nspawn."

@@ -89,11 +89,13 @@ let
       type = types.enum [
         "none"
         "daemon"
+        "own"
       ];
       default = "none";
       description = ''
         How jobs may build with Nix. `daemon`: by the host's daemon, as an untrusted user: what they build lands in the host's store, and later
-        jobs find it there. docs/SECURITY.md has the risks.
+        jobs find it there. `own`: in a store of their machine's own over that of the host: what they build counts against `disk`, goes with the
+        machine, and no other job finds it. docs/SECURITY.md has the risks.
       '';
     };
   };

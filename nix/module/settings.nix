@@ -31,7 +31,7 @@ let
   };
 
   packagesOf =
-    container: container.extraPackages ++ lib.optional (container.nix.access == "daemon") config.nix.package;
+    container: container.extraPackages ++ lib.optional (container.nix.access != "none") config.nix.package;
 
   templateOf =
     container:

@@ -23,7 +23,11 @@ export function readDriver(root: Section): Pick<Config, 'driver' | 'nixosContain
 /** Containers run systems of NixOS and nothing else. */
 export function checkDriver(driver: Config['driver'], profiles: readonly Profile[], findings: Findings): void {
   if (driver === 'nspawn') return;
-  for (const [index, { template }] of profiles.entries()) {
+  for (const [index, { template, nixAccess }] of profiles.entries()) {
+    if (nixAccess === 'own') {
+      const where = `profiles[${index}].nix.access`;
+      findings.add(where, `is own, which containers of the driver ${driver} cannot have`, 'write daemon or none, or driver: nspawn');
+    }
     if (template.kind === 'nixos') continue;
     const remedy = 'write {kind: nixos, path: ...}, with the path of a system, or driver: nspawn';
     findings.add(`profiles[${index}].template`, `is of kind ${template.kind}, of which the driver ${driver} can make nothing`, remedy);

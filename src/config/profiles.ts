@@ -158,7 +158,7 @@ function readTemplate(section: Section, findings: Findings): Template | undefine
 }
 
 function readNixAccess(section: Section): NixAccess | undefined {
-  const access = section.section('nix', ['access'])?.get('access', oneOf<NixAccess | 'none'>(['none', 'daemon']));
+  const access = section.section('nix', ['access'])?.get('access', oneOf<NixAccess | 'none'>(['none', 'daemon', 'own']));
   return access === 'none' ? undefined : access;
 }
 

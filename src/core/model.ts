@@ -122,8 +122,8 @@ export type Template =
   | { readonly kind: 'nix-env'; readonly path: string } // the Nix store, and an environment in it whose bin is PATH
   | { readonly kind: 'nixos'; readonly path: string }; // the Nix store, and a system in it whose systemd is the first process
 
-/** What jobs get of Nix: `daemon` = the host's, as a client that it does not trust. */
-export type NixAccess = 'daemon';
+/** What jobs get of Nix: `daemon` = the host's, as a client that it does not trust; `own` = a store of their machine's own, which goes with it. */
+export type NixAccess = 'daemon' | 'own';
 
 /** A path of the host that machines of a profile see. Owned by root inside (idmapped); read-only unless `writable`. */
 export type Bind = { readonly source: string; readonly target: string; readonly writable: boolean };

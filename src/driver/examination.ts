@@ -114,7 +114,8 @@ const folders = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin
 async function tools(profile: Profile): Promise<readonly Finding[]> {
   const { name, template } = profile;
   const place = { area: `profile ${name}`, name: 'template' };
-  const trouble = template.kind === 'host' || template.kind === 'directory' ? undefined : await troubleOf(profile);
+  const plain = (template.kind === 'host' || template.kind === 'directory') && profile.nixAccess !== 'own';
+  const trouble = plain ? undefined : await troubleOf(profile);
   if (trouble !== undefined) return [faultAt(place, { what: trouble })];
   const root = template.kind === 'host' ? '/' : template.kind === 'nixos' ? `${template.path}/sw` : template.path;
   const where = template.kind === 'host' ? "the host's /usr" : template.path;

@@ -7,6 +7,7 @@ import { ControllerError } from '../errors.ts';
 import type { MachineSpec } from './driver.ts';
 import { hold } from './gc-root.ts';
 import { withDaemon } from './nix-daemon.ts';
+import { withDatabase, withOwnStore } from './nix-own.ts';
 import { pinFault } from './runner-pin.ts';
 import { inspectDirectory, inspectHost, type RootImage } from './template.ts';
 import { inspectNixEnv, inspectNixos } from './template-nix.ts';
@@ -20,7 +21,13 @@ export function imageKeyOf({ template, nixAccess }: Profile): string {
 /** Looks at a template once. Rejects with DRIVER_UNAVAILABLE when no machine can be made of it. */
 export async function imageOf(profile: Profile): Promise<RootImage> {
   const image = await inspect(profile);
-  return profile.nixAccess === undefined ? image : withDaemon(image);
+  if (profile.nixAccess === undefined) return image;
+  return profile.nixAccess === 'daemon' ? withDaemon(image) : withOwnStore(image);
+}
+
+/** The same with what has to be made of it before machines are. */
+export async function preparedImageOf(stateDir: string, profile: Profile): Promise<RootImage> {
+  return withDatabase(stateDir, await imageOf(profile));
 }
 
 function inspect({ template }: Profile): Promise<RootImage> {
@@ -31,7 +38,7 @@ function inspect({ template }: Profile): Promise<RootImage> {
 
 /** What the machine is made of, held in the Nix store from here on; looked at again where it was collected since `images` were. */
 export async function heldImage(
-  controllerId: string,
+  { controllerId, stateDir }: { readonly controllerId: string; readonly stateDir: string },
   { id, profile }: MachineSpec,
   images: ReadonlyMap<string, RootImage>,
 ): Promise<RootImage> {
@@ -40,9 +47,9 @@ export async function heldImage(
     await hold(controllerId, id, { ...(template === undefined ? {} : { template }), runner: profile.runnerPath });
     return template === undefined || exists(template);
   };
-  const known = images.get(imageKeyOf(profile)) ?? (await imageOf(profile));
+  const known = images.get(imageKeyOf(profile)) ?? (await preparedImageOf(stateDir, profile));
   if (await held(known)) return known;
-  const now = await imageOf(profile);
+  const now = await preparedImageOf(stateDir, profile);
   if (await held(now)) return now;
   const why = `The template of profile ${profile.name} is being collected from the Nix store. Give it a root there.`;
   throw new ControllerError('DRIVER_FAILED', why);

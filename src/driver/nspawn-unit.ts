@@ -17,6 +17,9 @@ export const inside = {
   config: '/run/forgejo-runner/config.yml',
 } as const;
 
+/** Below a machine's root: what `layered` is made of. The lower one sorts before every other target, so it is there when the upper one is laid on it. */
+export const storeLayers = { top: '.nix', lower: '.nix/lower', upper: '.nix/upper' } as const;
+
 /** A mark that others cannot bear by chance: the alias of our interfaces. */
 const aliasPrefix = 'forgejo-runner-controller:';
 
@@ -96,6 +99,8 @@ export type RootPlan = {
   readonly overlaid: readonly string[];
   /** As shared, but with the owners of the host: on file systems that cannot be idmapped, and for sockets. */
   readonly plain?: readonly string[];
+  /** A folder of the host that lies at the same path inside, under a layer of the machine's own that takes what is written there. */
+  readonly layered?: string;
   /** Variables that the template asks for; those of a profile win. */
   readonly environment?: Readonly<Record<string, string>>;
   /** For a template whose own systemd is the first process: how it is started, and the PATH of the job. */
@@ -258,6 +263,12 @@ function rootBindsOf(plan: RootPlan): readonly string[] {
   const shared = [
     ...plan.shared.map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}:idmap`),
     ...(plan.plain ?? []).map((path) => `--bind-ro=${escapedPath(path)}:${escapedPath(path)}`),
+    ...(plan.layered === undefined
+      ? []
+      : [
+          `--bind-ro=${escapedPath(plan.layered)}:/${storeLayers.lower}:idmap`,
+          `--overlay=+/${storeLayers.lower}:+/${storeLayers.upper}:${escapedPath(plan.layered)}`,
+        ]),
   ];
   if (plan.template.kind !== 'directory' && plan.template.kind !== 'system') return shared;
   return [

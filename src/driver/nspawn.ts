@@ -19,8 +19,9 @@ import { createFirewall } from './firewall.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
-import { heldImage, imageKeyOf, imageOf, requirePin } from './image.ts';
+import { heldImage, imageKeyOf, preparedImageOf, requirePin } from './image.ts';
 import { listMachines } from './listing.ts';
+import { dropDatabases } from './nix-own.ts';
 import { prepareHost } from './making.ts';
 import { writeMarker } from './marker.ts';
 import { resolveEndpoints, uplinkMtu } from './network-host.ts';
@@ -98,7 +99,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     await checkHost({ ...input, profiles: wanted.profiles });
     const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
     const [images, resolvers, mtu, endpoints] = await Promise.all([
-      Promise.all([...templates].map(async ([key, profile]) => [key, await imageOf(profile)] as const)),
+      Promise.all([...templates].map(async ([key, profile]) => [key, await preparedImageOf(stateDir, profile)] as const)),
       resolversOf(network),
       uplinkMtu(),
       resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
@@ -106,6 +107,10 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       ),
     ]);
     await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers });
+    await dropDatabases(
+      stateDir,
+      images.map(([, image]) => image),
+    );
     return { images: new Map(images), resolvers, mtu };
   }
 
@@ -173,7 +178,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       startedAt: clock.now(),
       profile: spec.profile.name,
     });
-    const image = await heldImage(controllerId, spec, host.images);
+    const image = await heldImage(site, spec, host.images);
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
     const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.

@@ -2,7 +2,8 @@
 // large (/usr, a template) is never copied, only bound or overlaid by nspawn.
 
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { MachineSpec } from './driver.ts';
 import { guestFilesOf } from './guest.ts';
 import { initScript } from './init-script.ts';
@@ -74,7 +75,11 @@ export function fillRoot({ paths, image, spec, resolvers }: RootInput): void {
     ...(image.plan.boot === undefined ? {} : { 'machine-id': `${randomUUID().replaceAll('-', '')}\n` }),
   };
   for (const [name, target] of image.links) symlinkSync(target, `${paths.root}/${name}`);
-  for (const [name, text] of Object.entries(files)) writeFileSync(`${etc}/${name}`, text);
+  for (const [name, text] of Object.entries(files)) {
+    if (name.includes('/')) mkdirSync(dirname(`${etc}/${name}`), { recursive: true });
+    writeFileSync(`${etc}/${name}`, text);
+  }
+  for (const [from, name] of image.copies ?? []) copyFileSync(from, `${paths.root}/${name}`);
 }
 
 function makeFolder(path: string, mode: number): void {

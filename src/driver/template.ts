@@ -16,6 +16,10 @@ export type RootImage = {
   readonly folders: readonly (readonly [name: string, mode: number])[];
   /** Files below etc/ by name; the machine's own ones are added. */
   readonly etc: Readonly<Record<string, string>>;
+  /** Files of the host, and where below the root they are copied to. */
+  readonly copies?: readonly (readonly [from: string, name: string])[];
+  /** Of a template whose machines have a Nix store of their own over that of the host: its nix-store. */
+  readonly nixProgram?: string;
 };
 
 export const freshFolders: readonly (readonly [string, number])[] = [

@@ -133,6 +133,7 @@ export const adapterTargets: readonly Target[] = [
         'const prefix = `forgejo-runner-${controllerId}-`;',
         'const prefix = `forgejo-runner-${controllerId}`;',
       ],
+      ["the host's store can be written to", '`--bind-ro=${escapedPath(plan.layered)}:', '`--bind=${escapedPath(plan.layered)}:'],
       ['a unit of any kind is a machine', ' || !name.endsWith(suffix)) return undefined;', ') return undefined;'],
       [
         'an interface is ours by its first letters',

@@ -30,7 +30,12 @@ export const nixTargets: readonly Target[] = [
       ['the options win over settings', 'profiles = mkDefault byPriority;', 'profiles = lib.mkForce byPriority;'],
       ['profiles come by name alone', 'cfg.profiles.${a}.priority < cfg.profiles.${b}.priority', 'a < b'],
       ['binds are writable', 'writable = !bind.isReadOnly;', 'writable = bind.isReadOnly;'],
-      ['with the daemon there is no nix', 'lib.optional (container.nix.access == "daemon") config.nix.package', '[ ]'],
+      ['with the daemon there is no nix', 'lib.optional (container.nix.access != "none") config.nix.package', '[ ]'],
+      [
+        'with a store of its own there is no nix',
+        'lib.optional (container.nix.access != "none") config.nix.package',
+        'lib.optional (container.nix.access == "daemon") config.nix.package',
+      ],
       ['what is closed takes jobs', 'lib.mkForce 0', 'lib.mkForce 1'],
     ],
   },

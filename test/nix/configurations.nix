@@ -146,6 +146,11 @@ in
         container.bindMounts."/data".hostPath = "/srv/ci-data";
       };
       services.container.config.services.postgresql.enable = true;
+      own-store.container.nix.access = "own";
+      own-system.container = {
+        config.services.postgresql.enable = true;
+        nix.access = "own";
+      };
       built.container.toplevel = "${builtins.storeDir}/00000000000000000000000000000000-nixos-system-ci";
       debian.container.directory = "/var/lib/machines/debian-12";
       debian-systemd.container = {

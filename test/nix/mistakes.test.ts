@@ -64,6 +64,14 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
     'profiles.a.container.nix.access is daemon, but this host has no Nix daemon',
   ],
   [
+    more('profiles.a.container.nix.access = "own";', 'nix.enable = false;'),
+    'profiles.a.container.nix.access is own, but this host has no Nix to say',
+  ],
+  [
+    more('driver = "nixos-container"; profiles.a.container = { config = { }; nix.access = "own"; };'),
+    'profiles.a.container.nix.access is own, which containers of the driver nixos-container',
+  ],
+  [
     more('profiles.a.container.nix.access = "daemon";', 'nix.settings.trusted-users = [ "root" "*" ];'),
     'profiles.a.container.nix.access is daemon, but nix.settings.trusted-users has "*"',
   ],

@@ -200,6 +200,8 @@ describe('profiles', () => {
       ['debian', 'directory'],
       ['debian-systemd', 'system'],
       ['env', 'nix-env'],
+      ['own-store', 'nix-env'],
+      ['own-system', 'nixos'],
       ['services', 'nixos'],
     ]);
     expect(profiles[0]?.template).toEqual({ kind: 'nixos', path: `/nix/store/${'0'.repeat(32)}-nixos-system-ci` });
@@ -214,6 +216,12 @@ describe('profiles', () => {
     expect(profiles[3]?.template).toMatchObject({
       path: expect.stringMatching(/environment-12\.11\.1-coreutils-nix-forgejo-runner-bash-/) as unknown,
     });
+    // Those with a store of their own have Nix, too.
+    const own = profiles.filter(({ nixAccess }) => nixAccess === 'own');
+    expect(own.map(({ template }) => template)).toEqual([
+      { kind: 'nix-env', path: expect.stringMatching(/environment-12\.11\.1-nix-forgejo-runner-/) as unknown },
+      { kind: 'nixos', path: expect.stringMatching(/nixos-system/) as unknown },
+    ]);
     expect(evaluatedAs('templates').warnings).toEqual([expect.stringContaining('container.nix.access = "daemon"')]);
   });
 

@@ -44,6 +44,18 @@ describe('the driver of a configuration', () => {
     expect((await refusal({ yaml: `${basicYaml}driver: nixos-container\n` })).mistakes).toHaveLength(1);
   });
 
+  test('nixos-container has no Nix store of its own for a machine, and says where it is asked for', async () => {
+    const yaml = containers.replace('{labels', '{nix: {access: own}, labels');
+    expect((await refusal({ yaml })).mistakes).toMatchObject([
+      {
+        path: 'profiles[0].nix.access',
+        message: expect.stringContaining('driver nixos-container'),
+        remedy: expect.stringContaining('nspawn'),
+      },
+    ]);
+    expect(await load({ yaml: yaml.replace('driver: nixos-container\n', '') })).toMatchObject({ profiles: [{ nixAccess: 'own' }] });
+  });
+
   test('waits for the next start when it is changed, as do its places', async () => {
     const [before, after] = [await load({ yaml: `${basicYaml}${profiles}` }), await load({ yaml: containers })];
     const live = liveOf(before, after);

@@ -54,6 +54,7 @@ profiles:
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
   - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse}
+  - {name: e, labels: [v], nix: {access: own}}
 network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9]}
 `;
     const config = await load({ yaml });
@@ -240,8 +241,8 @@ describe('what is refused', () => {
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nix-env}}]`, 'an environment in the Nix store'],
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nixos, path: result}}]`, 'as an absolute path'],
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: system, path: /}}]`, 'is the root of the host'],
-    ['profiles[0].nix.access', `${basicYaml}profiles: [{labels: a, nix: {access: root}}]`, 'one of none, daemon'],
     ['profiles[0].forks', `${basicYaml}profiles: [{labels: a, forks: never}]`, 'one of accept, refuse'],
+    ['profiles[0].nix.access', `${basicYaml}profiles: [{labels: a, nix: {access: root}}]`, 'one of none, daemon, own'],
     ['profiles[0].runnerSha256', `${basicYaml}profiles: [{labels: a, runnerSha256: abc}]`, '64 hexadecimal digits'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a:/b:rx"]}]`, 'write /source:/target:ro'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a:/proc"]}]`, 'of its own'],

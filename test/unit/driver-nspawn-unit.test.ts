@@ -179,6 +179,12 @@ describe('the nspawn command line', () => {
     );
   });
 
+  test("a store of the machine's own is a layer of its root over that of the host, which is bound read-only and nowhere else", () => {
+    const rootPlan = { template: { kind: 'nix-env', path: '/nix/store/env' }, shared: [], overlaid: [], layered: '/nix/store' } as const;
+    const shown = nspawnArgumentsOf({ ...inputOf(), rootPlan }).filter((argument) => argument.includes('/nix/store'));
+    expect(shown).toEqual(['--bind-ro=/nix/store:/.nix/lower:idmap', '--overlay=+/.nix/lower:+/.nix/upper:/nix/store']);
+  });
+
   test('dollars in the environment reach the job as they are', () => {
     const argv = startArgumentsOf(inputOf({ environment: { PRICE: '5$ ${HOME}' } }));
     expect(argv).toContain('--setenv=PRICE=5$$ $${HOME}');
