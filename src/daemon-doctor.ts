@@ -2,8 +2,10 @@
 // of the parts that would fail later; nothing is changed, no failure hides another, and no finding holds a secret.
 
 import { stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { systemClock } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
+import { placeOf } from './core/token-rights.ts';
 import { ask } from './daemon-doctor-ask.ts';
 import { examineWebhook } from './daemon-doctor-webhook.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
@@ -139,7 +141,7 @@ async function examineSecret(place: Place, path: string, what: string): Promise<
     return [faultAt(place, { what: `${path} has mode ${bits}: others may use it`, remedy: `chmod 0600 ${path}` }, 'warning')];
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    return [faultAt(place, { what: `${path} cannot be looked at (${code})`, remedy: `create it, with ${what} in it, mode 0600` })];
+    return [faultAt(place, { what: `${path} cannot be looked at (${code})`, remedy: `put ${what} into ${placeOf(path)}, mode 0600` })];
   }
 }
 
@@ -151,9 +153,9 @@ export function forgeFindings({ name, url, tokenFile }: Pick<Forge, 'name' | 'ur
     const scope = typeof asked === 'string' ? asked.replace(/^read:/, 'write:') : '';
     const remedy =
       error.code === 'FORGE_UNAUTHORIZED'
-        ? `make a token${scope === '' ? '' : ` with the scope ${scope}`} at ${url}/user/settings/applications and put it into ${tokenFile}`
+        ? `make a token${scope === '' ? '' : ` with the scope ${scope}`} at ${url}/user/settings/applications and put it into ${placeOf(tokenFile)}`
         : error.code === 'FORGE_UNREACHABLE'
-          ? `look at ${url} from this host: its name, its port, a firewall or proxy between, and whether Forgejo runs`
+          ? remedyOf(url, error.details['errno'])
           : undefined;
     return faultAt(of(part), { what: error.message, ...(remedy === undefined ? {} : { remedy }) });
   };
@@ -167,6 +169,14 @@ export function forgeFindings({ name, url, tokenFile }: Pick<Forge, 'name' | 'ur
     outcome('right to read', seen.reading, 'The token may list jobs and runners.'),
     outcome('right to write', seen.writing, 'The token may register and delete runners.'),
   ];
+}
+
+/** What to do where no answer comes; the code is node's. */
+function remedyOf(url: string, errno: unknown): string {
+  if (errno === 'ERR_SSL_WRONG_VERSION_NUMBER') return `write ${url.replace(/^https:/, 'http:')}, or the port at which it speaks TLS`;
+  if (typeof errno === 'string' && /CERT|SIGNATURE/.test(errno))
+    return `let this service trust who signed its certificate: Environment=NODE_EXTRA_CA_CERTS=FILE in its unit, or have it signed by a public authority`;
+  return `look at ${url} from this host: its name, its port, a firewall or proxy between, and whether Forgejo runs`;
 }
 
 function clockFinding(place: { readonly area: string; readonly name: string }, aheadMs: number | undefined): Finding {
@@ -184,11 +194,33 @@ async function examineService({ http, controllerId }: Config): Promise<readonly 
   const target = http.socket === undefined ? { hostname: http.host, port: http.port } : { socketPath: http.socket };
   const answered = await ask(`http://localhost${http.basePath}/health`, target);
   const status = 'status' in answered ? answered.status : answered.code;
-  if (status === 'ENOENT' || status === 'ECONNREFUSED')
-    return [skippedAt(place, `Nothing answers at ${where}: the service of \`${controllerId}\` does not run.`)];
+  if (status === 'ENOENT' || status === 'ECONNREFUSED') {
+    const idle = skippedAt(place, `Nothing answers at ${where}: the service of \`${controllerId}\` does not run.`);
+    return [idle, ...(await examinePort(http))];
+  }
   if (status === 200) return [wellAt(place, `It runs and is well (${where}).`)];
   if (status === 401 || status === 403) return [wellAt(place, `It runs (${where}), and tells how it is to who has its token.`)];
   const what =
     typeof status === 'number' ? `It runs and is not well (${where} answered ${status})` : `It cannot be asked at ${where} (${status})`;
   return [faultAt(place, { what, remedy: 'runner-status and the journal of the service say more' })];
+}
+
+/** Beside a service that does not run: whether it could have its port. */
+async function examinePort({ host, port }: Config['http']): Promise<readonly Finding[]> {
+  const place = { area: 'service', name: 'port' };
+  if (port === 0) return [];
+  const code = await new Promise<string | undefined>((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)));
+  });
+  if (code === undefined) return [wellAt(place, `Its port, ${host}:${port}, is free.`)];
+  if (code === 'EACCES') return [skippedAt(place, `Only root may try ${host}:${port}.`)];
+  const taken = code === 'EADDRINUSE';
+  return [
+    faultAt(place, {
+      what: taken ? `Something else uses ${host}:${port}, where its API is to be` : `Its API cannot be at ${host}:${port} (${code})`,
+      remedy: taken ? `stop that (ss -ltnp tells what it is), or set http.port to another` : 'set http.host to an address of this host',
+    }),
+  ];
 }

@@ -17,7 +17,7 @@ export async function withCredentials(start: Start, note: (line: string) => void
   const named = (await directivesOf(env, 'LoadCredential')).filter((load) => pathOf(load) !== undefined);
   const loads = named.filter((load) => existsSync(pathOf(load) ?? ''));
   for (const load of named.filter((one) => !loads.includes(one)))
-    note(`runner-status: ${serviceUnit} has LoadCredential=${load}, and ${pathOf(load)} is not there: put the token into it, of mode 0600`);
+    note(`${serviceUnit} has LoadCredential=${load}, and ${pathOf(load)} is not there: put the token into it, of mode 0600`);
   if (loads.length === 0) return start;
   const unit = ['--quiet', '--pipe', '--wait', '--collect', `--setenv=PATH=${env['PATH'] ?? ''}`];
   return { command: 'systemd-run', words: [...unit, ...loads.map((load) => `--property=LoadCredential=${load}`), command, ...words], env };

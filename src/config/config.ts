@@ -103,7 +103,9 @@ async function readTree(file: string, host: Host, findings: Findings): Promise<T
     return findings.add(
       file,
       `cannot be read (${codeOf(error)})`,
-      'name an existing file with --config, or leave it out and set FORGEJO_URL',
+      codeOf(error) === 'EACCES'
+        ? 'ask as root, or name a file that you may read'
+        : 'name an existing file with --config, or leave it out and set FORGEJO_URL',
     );
   }
 }

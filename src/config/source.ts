@@ -17,7 +17,7 @@ const syntax: Readonly<Record<string, string>> = {
   MISSING_CHAR: 'lacks a closing quote, bracket, colon or comma',
   MULTIPLE_DOCS: 'starts a second document',
   MULTILINE_IMPLICIT_KEY: 'lacks a colon after a key',
-  TAB_AS_INDENT: 'is indented with a tab',
+  TAB_AS_INDENT: 'is indented with a tab, and YAML takes spaces only',
   TAG_RESOLVE_FAILED: 'has a tag; only plain YAML is read',
   UNEXPECTED_TOKEN: 'has something that does not belong there; perhaps a value that needs quotes',
 };

@@ -4,6 +4,7 @@
 import { absolutePath } from './kinds.ts';
 import { codeOf, describe, looksSecret, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
+import { placeOf } from '../core/token-rights.ts';
 
 /** What a configuration needs to see of the machine it is read on. Tests give their own. */
 export type Host = {
@@ -74,7 +75,7 @@ async function checkToken(file: string, path: string, allowPending: boolean, { h
   } catch (error) {
     pending(
       `names ${JSON.stringify(file)}, which cannot be read (${codeOf(error)})`,
-      'create the file, and let the user of this service read it',
+      placeOf(file) === file ? 'create the file, and let the user of this service read it' : `put the token into ${placeOf(file)}`,
     );
     return;
   }

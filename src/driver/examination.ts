@@ -5,7 +5,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Profile } from '../core/model.ts';
-import { faultAt, findingsOf, wellAt, type Finding } from '../doctor.ts';
+import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from '../doctor.ts';
 import { isControllerError } from '../errors.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
@@ -118,6 +118,7 @@ async function tools(profile: Profile): Promise<readonly Finding[]> {
   const trouble = plain ? undefined : await troubleOf(profile);
   if (trouble !== undefined) return [faultAt(place, { what: trouble })];
   const root = template.kind === 'host' ? '/' : template.kind === 'nixos' ? `${template.path}/sw` : template.path;
+  if (!(await exists(root))) return [skippedAt(place, `${root} is not there: see the failure above.`)];
   const where = template.kind === 'host' ? "the host's /usr" : template.path;
   const missing = wanted.filter(([tool]) => !isIn(root, tool));
   if (missing.length === 0) return [wellAt(place, `bash, git and node are in ${where}.`)];

@@ -178,7 +178,10 @@ async function checkFileSystems({ stateDir, profiles }: HostCheckInput): Promise
     if (template.kind !== 'nix-env' && template.kind !== 'nixos') trees.add(template.kind === 'host' ? '/usr' : template.path);
   for (const tree of trees) {
     if (!(await exists(tree))) {
-      reasons.push({ what: `${tree} does not exist` });
+      const owner = profiles.find(({ template }) => template.kind !== 'host' && template.path === tree);
+      const remedy =
+        owner === undefined ? 'make it' : `make it (docs/OPERATIONS.md, Templates), or correct template.path of profile ${owner.name}`;
+      reasons.push({ what: `${tree} does not exist`, remedy });
       continue;
     }
     const bad = await refusesIdmap(tree);
@@ -220,12 +223,14 @@ async function checkProfiles(profiles: readonly Profile[]): Promise<Fault[]> {
         await access(runnerPath, constants.X_OK);
         if (!(await stat(runnerPath)).isFile()) bad.push({ what: `Profile ${name}: ${runnerPath} is not a file` });
       } catch {
-        bad.push({ what: `Profile ${name}: there is no executable forgejo-runner at ${runnerPath}` });
+        const remedy = `install forgejo-runner ${oldestRunner} or newer there, or name in \`runner\` where it is`;
+        bad.push({ what: `Profile ${name}: there is no executable forgejo-runner at ${runnerPath}`, remedy });
       }
       const pin = bad.length === 0 ? await pinFault(profile) : undefined;
       if (pin !== undefined) bad.push(pin);
       for (const bind of binds)
-        if (!(await exists(bind.source))) bad.push({ what: `Profile ${name}: ${bind.source}, which it binds, does not exist` });
+        if (!(await exists(bind.source)))
+          bad.push({ what: `Profile ${name}: ${bind.source}, which it binds, does not exist`, remedy: 'make it, or take the bind away' });
       return bad;
     }),
   );

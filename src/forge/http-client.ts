@@ -237,11 +237,17 @@ function interrupted(base: URL, call: HttpCall, limits: HttpLimits): ControllerE
 
 function unreachable(base: URL, call: HttpCall, cause: unknown): ControllerError {
   const code = codeOf(cause);
-  const text = cause instanceof Error && cause.message !== '' ? cause.message : 'no connection';
+  const text = code === 'ERR_SSL_WRONG_VERSION_NUMBER' ? 'it speaks no TLS there' : wordsOf(cause);
   const message = `${base.origin} did not answer ${call.method} ${call.path}: ${text}${code === '' ? '' : ` (${code})`}.`;
   // The parser's error carries the raw answer, which may be that to a registration.
   const safe = cause instanceof Error && 'data' in cause ? undefined : cause;
   return new ControllerError('FORGE_UNREACHABLE', message, { cause: safe, details: { ...detailsOf(call), errno: code } });
+}
+
+/** OpenSSL's own words stand in the middle of numbers and paths. */
+function wordsOf(cause: unknown): string {
+  if (!(cause instanceof Error) || cause.message === '') return 'no connection';
+  return /^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):/.exec(cause.message)?.[1] ?? cause.message;
 }
 
 function detailsOf(call: HttpCall): { readonly method: string; readonly path: string } {

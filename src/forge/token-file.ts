@@ -3,6 +3,7 @@
 
 import { constants, open, stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
+import { placeOf } from '../core/token-rights.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
@@ -49,7 +50,9 @@ export function createTokenFile(options: { readonly forge: string; readonly path
       if (error instanceof ControllerError) throw error;
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       const remedy =
-        code === 'ENOENT' ? 'does not exist: create it with an access token in it' : `cannot be read (${code}): check its owner and mode`;
+        code === 'ENOENT'
+          ? `does not exist: put an access token into ${placeOf(path)}`
+          : `cannot be read (${code}): check its owner and mode`;
       throw refuse(remedy, error);
     }
   }

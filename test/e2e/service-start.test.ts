@@ -59,7 +59,7 @@ describe('the start', () => {
     const scene = await openScene(onTestFinished);
     const service = await scene.prepare({ profiles: [{ name: 'default', labels: ['debian'], runner: '/nowhere/forgejo-runner' }] });
     const { code, stderr } = await runProgram(service.arguments);
-    const reason = 'Profile default: there is no executable forgejo-runner at /nowhere/forgejo-runner.';
+    const reason = 'Profile default: there is no executable forgejo-runner at /nowhere/forgejo-runner: install forgejo-runner';
     expect([code, stderr]).toEqual([3, expect.stringContaining(reason)]);
     expect(await service.remains()).toEqual(nothing);
   });

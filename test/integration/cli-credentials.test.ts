@@ -55,7 +55,7 @@ test('without a unit, without credentials in it, and where the file is gone, the
   expect(heard).toEqual([]);
   await unitSays(`LoadCredential=forge-token:${folder}/gone`, 'LoadCredential=other');
   expect(await withCredentials(start(), note, '/nowhere')).toEqual(start());
-  expect(heard.join('\n')).toMatch(/^runner-status: forgejo-runner-controller\.service has .*\/gone is not there: put the token into it/);
+  expect(heard.join('\n')).toMatch(/^forgejo-runner-controller\.service has .*\/gone is not there: put the token into it/);
   await rm(join(folder, 'systemctl'));
   env = { PATH: folder };
   expect(await withCredentials(start(), note, '/nowhere')).toEqual(start());

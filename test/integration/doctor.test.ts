@@ -3,6 +3,7 @@
 
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -57,6 +58,7 @@ type Wish = {
   readonly more?: string;
   readonly template?: string;
   readonly webhook?: string;
+  readonly port?: number;
 };
 
 async function configured({
@@ -66,11 +68,12 @@ async function configured({
   more = '',
   template = '{kind: host}',
   webhook,
+  port = 0,
 }: Wish = {}) {
   const path = join(folder, 'config.yaml');
   await writeFile(join(folder, 'token'), `${token}\n`, { mode: 0o600 });
   await writeFile(join(folder, 'runner'), `#!/bin/sh\necho forgejo-runner version v${runner}\n`, { mode: 0o755 });
-  const text = `controllerId: doc\nstateDir: ${folder}/state\nhttp: {socket: ${folder}/doc.sock}\n${more}
+  const text = `controllerId: doc\nstateDir: ${folder}/state\nhttp: {port: ${port}, socket: ${folder}/doc.sock}\n${more}
 forges: [{name: home, url: "${url}", scope: {repository: acme/demo}, tokenFile: ${folder}/token${webhook === undefined ? '' : `, webhook: ${webhook}`}}]
 profiles: [{name: default, labels: [debian], runner: ${folder}/runner, template: ${template}}]\n`;
   await writeFile(path, text, { mode: 0o600 });
@@ -232,6 +235,35 @@ async function bareHost(version: number): Promise<string> {
   await writeFile(join(bin, 'systemd-run'), `#!/bin/sh\necho 'systemd ${version} (${version}.1-1)'\n`, { mode: 0o755 });
   return bin;
 }
+
+test('where the service does not run, a port that somebody else has is a failure, with what to do', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const [taken] = at(await told(await configured({ port })), 'service', 'port');
+  expect(taken).toMatchObject({ state: 'failed', sentence: says('uses 127.0.0.1', String(port)), remedy: says('http.port') });
+  other.close();
+  await once(other, 'close');
+  expect(at(await told(await configured({ port })), 'service', 'port')).toMatchObject([{ state: 'ok' }]);
+});
+
+test('a template or a runner that is not there is told once, with what to do', async () => {
+  const seen = await told(await configured({ template: `{kind: directory, path: ${folder}/none}` }));
+  expect(at(seen, 'host', 'file systems')).toMatchObject([{ sentence: says('none does not exist'), remedy: says('profile default') }]);
+  expect(at(seen, 'profile default', 'template')).toMatchObject([{ state: 'skipped' }]);
+  const path = await configured();
+  await rm(join(folder, 'runner'));
+  expect(at(await told(path), 'host', 'paths of profiles')).toMatchObject([
+    { sentence: says('no executable forgejo-runner'), remedy: says('install forgejo-runner 12.8.2') },
+  ]);
+});
+
+test('an address that says https where http is spoken is told in words, with the one that may be meant', async () => {
+  const { url } = await forgejoWithDemo();
+  const [server] = at(await told(await configured({ url: url.replace('http:', 'https:') })), 'forge home', 'server');
+  expect(server).toMatchObject({ sentence: says('it speaks no TLS there'), remedy: says(`write ${url}`) });
+});
 
 test('a tool that is not on the host is told with the package that brings it', async () => {
   const tools = at(await told(await configured(), await bareHost(249)), 'host', 'tools');

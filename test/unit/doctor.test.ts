@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { forgeFindings, reachFinding } from '../../src/daemon-doctor.ts';
 import { webhookFinding } from '../../src/daemon-doctor-webhook.ts';
 import { exitOf, faultAt, findingsOf, jsonOf, skippedAt, tableOf, wellAt } from '../../src/doctor.ts';
+import { ControllerError } from '../../src/errors.ts';
 import { kernelFinding } from '../../src/driver/examination.ts';
 import { nixFinding, systemdFinding } from '../../src/driver/known-versions.ts';
 
@@ -60,6 +61,19 @@ test.each([
   const seen = { version: '16.0.1', reading: 'ok', writing: 'ok', ...(aheadMs === undefined ? {} : { aheadMs }) } as const;
   const clock = forgeFindings(forge, seen).find(({ name }) => name === 'clock');
   expect(clock).toMatchObject({ state, sentence: expect.stringContaining(words) as string });
+});
+
+test.each([
+  ['/etc/forgejo-runner-controller/token', 'put it into /etc/forgejo-runner-controller/token'],
+  [
+    '/run/credentials/forgejo-runner-controller.service/forge-token',
+    'put it into the file that LoadCredential=forge-token: of its unit names',
+  ],
+])('a new token for %s goes where a person can write it', (tokenFile, words) => {
+  const refused = new ControllerError('FORGE_UNAUTHORIZED', 'No.', { details: { scope: 'read:organization' } });
+  const seen = { version: '16.0.1', reading: refused, writing: undefined } as const;
+  const found = forgeFindings({ name: 'home', url: 'https://forge.example.org', tokenFile }, seen);
+  expect(found.find(({ name }) => name === 'right to read')?.remedy).toContain(words);
 });
 
 test.each([
