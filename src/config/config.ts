@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { checkDriver, readDriver } from './driver.ts';
 import { pollDuration, readForges } from './forges.ts';
 import { absolutePath, controllerId, cron, duration, flag, freeSpace, integer, keptSize, oneOf } from './kinds.ts';
-import { checkShown, guardedPathsOf } from './guarded.ts';
+import { checkShown, checkWritten, guardedPathsOf } from './guarded.ts';
 import { readHttp } from './http.ts';
 import { checkCapacity, readNetwork } from './network.ts';
 import { readProfiles } from './profiles.ts';
@@ -130,6 +130,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const http = await readHttp(root, id, context);
   const telemetry = await readTelemetry(root, context);
   checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http, ...telemetry }), ...guarded], findings);
+  checkWritten(profiles, drivers, findings);
   if (controllerIdIsDefault)
     findings.warn(
       'controllerId',

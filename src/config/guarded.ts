@@ -1,5 +1,6 @@
 // Promises that no profile shows a job what opens the host or another service: this service's state and tokens, the usual places of secrets, the
-// sockets that give power over the host, the kernel's file systems. There is no way to hand a job a secret of the host, on purpose. Pure.
+// sockets that give power over the host, the kernel's file systems; and that nothing which the host follows or runs lies where jobs write.
+// There is no way to hand a job a secret of the host, on purpose. Pure.
 
 import type { Profile } from '../core/model.ts';
 import type { Findings } from './reader.ts';
@@ -85,6 +86,36 @@ export function guardedPathsOf({
   const single = [http.tokenFile, http.socket, telemetry?.headersFile].filter((path) => path !== undefined);
   const ofForges = forges.flatMap(({ tokenFile, webhook }) => [tokenFile, ...(webhook === undefined ? [] : [webhook.secretFile])]);
   return [stateDir, ...ofForges, ...single];
+}
+
+/**
+ * Refuses what lies within a writable bind of any profile: a job could put a link in its place, which the next machine would be given as if the
+ * operator had meant it, or a program that the host runs as root (a runner is asked for its version).
+ */
+export function checkWritten(
+  profiles: readonly Profile[],
+  { driver, nixosContainer }: Pick<Config, 'driver' | 'nixosContainer'>,
+  findings: Findings,
+): void {
+  const writable = profiles.flatMap(({ binds }) => binds.filter((bind) => bind.writable).map(({ source }) => plain(source)));
+  const refuse = (path: string, at: string, holder: (root: string) => boolean): void => {
+    const root = writable.find(holder);
+    if (root !== undefined)
+      findings.add(
+        at,
+        `is ${path}, which jobs could replace: ${root} is a writable bind`,
+        'move it out of there, or make that bind read-only',
+      );
+  };
+  for (const [index, { binds, template, runnerPath }] of profiles.entries()) {
+    const at = `profiles[${index}]`;
+    // What is bound itself stays what it is; only what lies below can be replaced.
+    for (const { source } of binds) refuse(source, `${at}.binds`, (root) => plain(source) !== root && within(plain(source), root));
+    if (template.kind !== 'host') refuse(template.path, `${at}.template.path`, (root) => within(plain(template.path), root));
+    refuse(runnerPath, `${at}.runner`, (root) => within(plain(runnerPath), root));
+  }
+  const { program } = nixosContainer;
+  if (driver === 'nixos-container') refuse(program, 'nixosContainer.program', (root) => within(plain(program), root));
 }
 
 /** Refuses binds and template directories that would show a job what is guarded; `own` are this service's own secrets (I7). */

@@ -43,6 +43,17 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/config/guarded.ts',
+    tests: ['test/unit/config-secrecy.test.ts'],
+    mutations: [
+      ['a job may replace what another one is given', 'plain(source) !== root && within(plain(source), root)', 'false'],
+      ['nothing may be bound twice', 'plain(source) !== root && within', 'within'],
+      ['a job may replace the runner that the host asks', '(root) => within(plain(runnerPath), root)', '() => false'],
+      ['a job may write into a template', '(root) => within(plain(template.path), root)', '() => false'],
+      ['what jobs only read they could replace', '.filter((bind) => bind.writable)', ''],
+    ],
+  },
+  {
     file: 'src/driver/runner-pin.ts',
     tests: ['test/integration/runner-pin.test.ts'],
     mutations: [

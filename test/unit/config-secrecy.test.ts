@@ -1,6 +1,6 @@
 // Promises I7 for the configuration: a token is neither taken from where it must not stand, nor quoted back, nor kept.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { renderConfig } from '../../src/config/config.ts';
 import { basicEnv, basicYaml, goodToken, load, mistakeAt, refusal } from '../support/config-fixture.ts';
 
@@ -100,6 +100,43 @@ test.each(['/srv/cache', '/nix/store', '/opt/tools', '/home/ada/cache', '/etc/ss
     expect(profiles[0]?.binds).toEqual([{ source, target: '/x', writable: false }]);
   },
 );
+
+describe('what lies in a writable bind of any profile', () => {
+  const cache = '{labels: a, binds: ["/srv/cache:/cache:rw"]}';
+  test.each([
+    ['a bind', '{labels: b, binds: ["/srv/cache/npm:/npm:ro"]}', 'profiles[1].binds'],
+    ['a writable bind', '{labels: b, binds: ["/srv/cache/npm:/npm:rw"]}', 'profiles[1].binds'],
+    ['a template', '{labels: b, template: {kind: directory, path: /srv/cache/root}}', 'profiles[1].template.path'],
+    ['the bind itself as a template', '{labels: b, template: {kind: system, path: /srv/cache}}', 'profiles[1].template.path'],
+    ['the link to a template', '{labels: b, template: {kind: nixos, path: /srv/cache/system}}', 'profiles[1].template.path'],
+    ['a runner', '{labels: b, runner: /srv/cache/bin/forgejo-runner}', 'profiles[1].runner'],
+  ])('%s could be replaced by a job, and is refused', async (_, profile, path) => {
+    const yaml = `${basicYaml}profiles: [${cache}, ${profile.replace('{', '{name: b, ')}]`.replace('{labels: a', '{name: a, labels: a');
+    const said = await mistakeAt(path, { yaml });
+    expect(said).toContain('which jobs could replace');
+    expect(said).toContain('/srv/cache is a writable bind');
+  });
+
+  test('counts also for the profile that has it, and for the program of containers', async () => {
+    const own = `${basicYaml}profiles: [{labels: a, binds: ["/srv/cache:/cache:rw", "/srv/cache/npm:/npm:ro"]}]`;
+    expect(await mistakeAt('profiles[0].binds', { yaml: own })).toContain('which jobs could replace');
+    const template = 'template: {kind: nixos, path: /nix/store/x}';
+    const yaml = `${basicYaml}driver: nixos-container\nnixosContainer: {program: /opt/tools/nc}\nprofiles: [{labels: a, ${template}, binds: ["/opt/tools:/t:rw"]}]`;
+    expect(await mistakeAt('nixosContainer.program', { yaml })).toContain('/opt/tools is a writable bind');
+  });
+
+  test('is taken where it cannot be replaced: the same bind twice, one beside it, one that holds it, all of it read-only', async () => {
+    const binds = ['"/srv/cache:/b:ro"', '"/srv/cache-2/npm:/c:ro"', '"/srv:/d:ro"'];
+    const { profiles } = await load({
+      yaml: `${basicYaml}profiles: [{name: a, labels: a, binds: ["/srv/cache:/a:rw"]}, {name: b, labels: b, binds: [${binds.join(', ')}]}]`,
+    });
+    expect(profiles.map((profile) => profile.binds.length)).toEqual([1, 3]);
+    expect((await load({ yaml: `${basicYaml}profiles: [{labels: a, binds: ["/usr/local:/a:ro"]}]` })).profiles).toHaveLength(1);
+    expect(await mistakeAt('profiles[0].runner', { yaml: `${basicYaml}profiles: [{labels: a, binds: ["/usr/local:/a:rw"]}]` })).toContain(
+      '/usr/local/bin/forgejo-runner',
+    );
+  });
+});
 
 test.each(['directory', 'system'])('I7 a template %s that holds secrets of the host is refused', async (kind) => {
   const yaml = `${basicYaml}profiles: [{labels: a, template: {kind: ${kind}, path: /root}}]`;
