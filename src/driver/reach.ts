@@ -9,7 +9,7 @@ import { claimDoctor, doctorsId as id } from './doctor-claim.ts';
 import { fingerprint, perform, run, tryPerform } from './exec.ts';
 import { resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings, poolOf, rulesOf, tableOf, type DriverNetwork, type LinkInput } from './network.ts';
-import { namespaceOf } from './nspawn-unit.ts';
+import { interfaceOf, namespaceOf } from './nspawn-unit.ts';
 import { resolversOf } from './root.ts';
 
 export type ReachInput = { readonly controllerId: string; readonly network: DriverNetwork };
@@ -42,6 +42,8 @@ export async function reachFromMachine(
     });
     return new Map(await Promise.all(asked));
   } finally {
+    // By itself the kernel drops the link with its namespace, but only some time later.
+    await tryPerform('ip', ['link', 'delete', interfaceOf(id)]);
     await tryPerform('ip', ['netns', 'delete', namespaceOf(controllerId, id)]);
     if (made) await tryPerform('nft', ['delete', 'table', 'inet', table]);
     release();
