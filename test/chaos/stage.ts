@@ -46,7 +46,7 @@ export async function openStage({ random, config = {} }: StageOptions): Promise<
     stateDir: `${disk}/state`,
     forge: { url: `http://127.0.0.1:${proxy.port}`, token: forgejo.token },
     // As in contrib/systemd/forgejo-runner-controller.service, but sooner.
-    unitProperties: ['Restart=on-failure', 'RestartSec=200ms', 'RestartPreventExitStatus=2 3 4', 'StartLimitIntervalSec=0'],
+    properties: ['Restart=on-failure', 'RestartSec=200ms', 'RestartPreventExitStatus=2 3 4', 'StartLimitIntervalSec=0'],
     registrations: async (id) => {
       const all = await forgejo.control.registrations();
       return all.filter(

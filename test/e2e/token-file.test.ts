@@ -22,7 +22,7 @@ test.each([
     const closers: (() => Promise<void>)[] = [];
     try {
       const scene = await openScene((close) => closers.push(close));
-      const service = await scene.start({}, { unitProperties: await restartRules() });
+      const service = await scene.start({}, { properties: await restartRules() });
       const job = await scene.queue(`echo @running; ${hold}; echo @through`);
       await scene.says(service, job, '@running');
       const token = await readFile(service.tokenFile, 'utf8');

@@ -80,8 +80,6 @@ export type ServiceOptions = {
   readonly runner?: string;
   /** Start it by these variables alone, without a file; {TOKEN_FILE}, {STATE_DIR}, {PORT} and {ID} stand for its own. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** More properties of the unit, such as Restart=on-failure. */
-  readonly unitProperties?: readonly string[];
   /** How many registrations of the controller the forge has. */
   readonly registrations: (controllerId: string) => Promise<number>;
   /** More of the unit, e.g. `Restart=on-failure`. */
@@ -154,7 +152,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       ...(options.properties ?? []).flatMap((property) => ['-p', property]),
       '-p',
       `ExecStopPost=+/bin/sh -c 'echo "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS" >${exitFile}'`,
-      ...(options.unitProperties ?? []).flatMap((property) => ['-p', property]),
       ...settingsOf(options.environment, places),
       process.execPath,
       '--optimize-for-size',
