@@ -1,17 +1,18 @@
 // Promises a disk limit that is real: the machine's root is a sparse ext4 image of its own, copied from a template made once per size, so
 // that filling it hurts nobody and removing it costs the same whatever lies in it.
 
-import { mkdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { ControllerError } from '../errors.ts';
 import { perform, tryPerform } from './exec.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
+import { exists } from './presence.ts';
 
 const making = new Map<string, Promise<string>>();
 
 /** The empty image of a size, made if need be. */
 async function imageOf(stateDir: string, diskBytes: number): Promise<string> {
   const path = `${stateDir}/volumes/${diskBytes}.ext4`;
-  if ((await stat(path).catch(() => undefined)) !== undefined) return path;
+  if (await exists(path)) return path;
   let pending = making.get(path);
   if (pending === undefined) {
     pending = makeImage(path, diskBytes).finally(() => making.delete(path));
