@@ -89,6 +89,11 @@ const tooMany: Refusal = {
   detail: 'As many follow the events as may, or the service ends; come again later.',
   headers: { 'retry-after': '5' },
 };
+const tooManyLogs: Refusal = {
+  ...tooMany,
+  title: 'Too many read',
+  detail: 'As many read or follow what machines wrote as may; come again later.',
+};
 const noLog: Refusal = {
   status: 404,
   code: 'NOT_FOUND',
@@ -149,7 +154,7 @@ function readersOf({ reconciler, settings, following, logs, clock, mask, basePat
       const { follow } = readQuery(url, routes.log.query);
       const found = await logs.open(id, follow === 'true' && !headOnly);
       if (found === 'unknown') return { refusal: noLog };
-      if (found === 'too-many') return { refusal: tooMany };
+      if (found === 'too-many') return { refusal: tooManyLogs };
       return { text: 'stream' in found ? found.stream : found.text };
     },
   };

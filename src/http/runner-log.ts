@@ -1,5 +1,6 @@
 // Promises what a machine wrote to its console as text: of one that runs from the journal, as it comes if that is asked; of one that has ended
-// from the archive, with the cause of its end as last line. For a bounded number of followers, of whom nothing is left when they have gone.
+// from the archive, with the cause of its end as last line. For a bounded number of readers at once, and of followers, of whom nothing is left when they
+// have gone.
 
 import type { Archive, Console } from '../archive/archive.ts';
 import type { Clock } from '../clock.ts';
@@ -18,7 +19,7 @@ export type RunnerLogOptions = {
   readonly most?: number;
 };
 
-/** `unknown`: never heard of, or not kept any more. `too-many`: as many follow as may. */
+/** `unknown`: never heard of, or not kept any more. `too-many`: as many read or follow as may. */
 export type RunnerLog = { readonly text: string } | { readonly stream: ReadableStream<Uint8Array> } | 'unknown' | 'too-many';
 
 export type RunnerLogs = { open(id: string, following: boolean): Promise<RunnerLog> };
@@ -31,6 +32,7 @@ const looksPerBeat = 5;
 export function createRunnerLogs(options: RunnerLogOptions): RunnerLogs {
   const { snapshot, archive, console: read, mask, most = 8 } = options;
   const followers = new Set<AbortController>();
+  let readers = 0;
 
   async function ofEnded(id: string): Promise<string | undefined> {
     const kept = await archive.find(id);
@@ -41,16 +43,25 @@ export function createRunnerLogs(options: RunnerLogOptions): RunnerLogs {
     return textOf([...notes, ...lines.map(mask), lastLineOf(ended)]);
   }
 
+  async function whole(id: string, machine: MachineId | undefined): Promise<RunnerLog> {
+    if (machine !== undefined) return { text: textOf((await read(machine)).lines.map(mask)) };
+    const text = await ofEnded(id);
+    return text === undefined ? 'unknown' : { text };
+  }
+
   return {
     async open(id, following) {
-      const runner = snapshot().runners.find((each) => each.id === id);
-      if (runner === undefined) {
-        const text = await ofEnded(id);
-        return text === undefined ? 'unknown' : { text };
+      const machine = snapshot().runners.find((each) => each.id === id)?.machine;
+      if (following && machine !== undefined)
+        return followers.size >= most ? 'too-many' : { stream: streamOf(options, followers, id, machine) };
+      // Each costs a look at the journal and megabytes while it lasts.
+      if (readers >= most) return 'too-many';
+      readers += 1;
+      try {
+        return await whole(id, machine);
+      } finally {
+        readers -= 1;
       }
-      if (!following) return { text: textOf((await read(runner.machine)).lines.map(mask)) };
-      if (followers.size >= most) return 'too-many';
-      return { stream: streamOf(options, followers, runner.id, runner.machine) };
     },
   };
 }

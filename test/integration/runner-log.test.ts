@@ -1,7 +1,7 @@
 // What a machine wrote, as it is asked for over the API: while it runs, as it comes, and when it has gone.
 
 import { expect, test } from 'vitest';
-import type { Kept } from '../../src/archive/archive.ts';
+import type { Console, Kept } from '../../src/archive/archive.ts';
 import type { EndedView, RunnerView } from '../../src/core/snapshot.ts';
 import { linesOf } from '../../src/driver/exec.ts';
 import { createRunnerLogs, type RunnerLogOptions } from '../../src/http/runner-log.ts';
@@ -109,6 +109,30 @@ test('only so many may follow, and whoever leaves makes room and ends what was s
   await reader.cancel();
   expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   expect(await logs.open(id, true)).toMatchObject({ stream: expect.anything() });
+});
+
+test('only so many may read at once, also of machines that have gone, and a read that fails makes room', async () => {
+  const pending: PromiseWithResolvers<Console>[] = [];
+  const { world, logs } = scene({
+    most: 2,
+    console: () => {
+      const read = Promise.withResolvers<Console>();
+      pending.push(read);
+      return read.promise;
+    },
+  });
+  world.ended = [{ ...ended, id: 'j0000009abc' }];
+  const [first, second] = [logs.open(id, false), logs.open('j0000009abc', true)];
+  await flushed();
+  expect([await logs.open(id, false), pending.length]).toEqual(['too-many', 2]);
+  pending[0]?.resolve({ lines: ['one'], cut: false });
+  pending[1]?.reject(new Error('no journal'));
+  expect(await first).toEqual({ text: 'one\n' });
+  await expect(second).rejects.toThrow('no journal');
+  const third = logs.open(id, false);
+  await flushed();
+  pending[2]?.resolve({ lines: ['two'], cut: false });
+  expect(await third).toEqual({ text: 'two\n' });
 });
 
 test('one whose stream fails makes room, too', async () => {
