@@ -143,9 +143,10 @@ function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   // Whoever was not seen to pick may have picked at the last moment of the un-picked clock.
   if (now - (runner.pickedAt ?? assignedAt + pickMs) > jobMs) return stop(facts, 'job-timeout');
   if (job.state === 'absent') {
-    const grace = runner.pickedAt === undefined ? 0 : policy.goneGraceMs;
-    const gone = absence !== undefined && absence.polls >= pollsUntilGone && now - absence.since >= grace;
-    return gone ? stop(facts, 'job-gone') : undefined;
+    if (absence === undefined || absence.polls < pollsUntilGone) return undefined;
+    // The machine of a job that has ended leaves by itself and says how it went; a quick one's may never have been seen to pick it.
+    if (now - absence.since >= policy.goneGraceMs) return stop(facts, 'cancelled');
+    return runner.pickedAt === undefined ? stop(facts, 'job-gone') : undefined;
   }
   if (runner.pickedAt !== undefined) return undefined;
   const overdue = now - assignedAt > pickMs;

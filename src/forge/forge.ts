@@ -65,6 +65,11 @@ export type Forge = {
    * `foreign`: the task is another runner's. Safe twice.
    */
   reportFailure(credentials: Credentials, taskId: number, lines: readonly string[], signal?: AbortSignal): Promise<ReportOutcome>;
+  /**
+   * Afterwards this registration is handed no job; one that it has goes on. There is no way back. Absent = success, and so is a server that
+   * knows no such call: it hands nothing out by its neighbour, either.
+   */
+  withhold(credentials: Credentials, signal?: AbortSignal): Promise<void>;
   /** Afterwards the registration does not exist; absent = success. */
   unregister(id: number, signal?: AbortSignal): Promise<void>;
   /** Says something on the commit of that run; `gone`: there is none any more. Safe twice. */

@@ -61,6 +61,8 @@ const logAnswer = z.object({
     .default('0'),
 });
 
+const declared = z.object({ runner: z.object({ uuid: z.string(), labels: z.array(z.unknown()).default([]) }) });
+
 /** Forgejo says waiting and running; the other two are what its relatives call waiting. Whatever else is listed is not for us. */
 const jobStates: ReadonlyMap<string, Job['state']> = new Map([
   ['waiting', 'waiting'],
@@ -206,6 +208,14 @@ export function parseCredentials(json: unknown): Parsed<Credentials> {
 export function parseAckIndex(json: unknown): Parsed<string> {
   return parse(
     logAnswer.transform(({ ackIndex }) => ackIndex),
+    json,
+  );
+}
+
+/** Whose labels they are and how many, by the answer to Declare; an empty list is left out. */
+export function parseDeclared(json: unknown): Parsed<{ readonly uuid: string; readonly labels: number }> {
+  return parse(
+    declared.transform(({ runner: { uuid, labels } }) => ({ uuid, labels: labels.length })),
     json,
   );
 }

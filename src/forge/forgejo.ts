@@ -22,7 +22,7 @@ import {
   versionOf,
 } from './forgejo-wire.ts';
 import { createOrigins } from './origins.ts';
-import { reportFailure } from './runner-rpc.ts';
+import { reportFailure, withholdJobs } from './runner-rpc.ts';
 import { keepWebhook } from './webhook.ts';
 
 export type { Examination } from './examination.ts';
@@ -120,6 +120,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
         at: new Date(options.clock.wallOf(options.clock.now())).toISOString(),
         signal,
       }),
+    withhold: (credentials, signal) => withholdJobs(http, { forge: options.name, scope: options.scope, credentials, signal }),
     unregister,
     setCommitStatus: (run, status, signal) => setCommitStatus(run, status, signal),
     keepWebhook: (signal) => keepWebhook(options, ask, signal),

@@ -1,27 +1,15 @@
 // Promises that each action is safe twice and keeps the write-ahead order: a record exists before anything it owns and outlives it (I1).
-// Does nothing that plan did not ask for, and asks the forge once more before it ends a machine whose job seems gone (I9).
+// Does nothing that plan did not ask for; what is asked once more before it is believed is in doubt.ts.
 
-import { deadlineOf, type Clock } from '../clock.ts';
-import { isOurRegistration, jobKeyOf } from '../core/naming.ts';
+import { deadlineOf } from '../clock.ts';
+import { isOurRegistration } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { terminationLinesOf } from '../core/termination.ts';
-import type { Action, Credentials, ForgeName, Policy, Profile, Runner, StopReason } from '../core/model.ts';
-import type { Driver } from '../driver/driver.ts';
+import type { Action, Credentials, Profile, Runner } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
-import type { Forge } from '../forge/forge.ts';
-import type { Facts, Log } from '../log.ts';
-import type { Ledger } from './ledger.ts';
-
-export type Hands = {
-  readonly forges: ReadonlyMap<ForgeName, Forge>;
-  readonly driver: Driver;
-  readonly ledger: Ledger;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly policy: () => Policy;
-  /** True while the forge has not answered for long enough to know who is at work. */
-  readonly fresh: (forge: ForgeName) => boolean;
-};
+import type { Facts } from '../log.ts';
+import { confirm, hasEnded, isDoubtful, offersInVain, reasonToStop, taskOf } from './doubt.ts';
+import { factsOf, forgeOf, type Hands } from './hands.ts';
 
 type Of<K extends Action['kind']> = Extract<Action, { kind: K }>;
 
@@ -57,21 +45,6 @@ function swept(hands: Hands, facts: Facts, sentence: string): void {
 /** Who asked, for the log: the plan by itself, or an operator through it. */
 function byOf({ policy }: Hands): string {
   return policy().mode === 'ending' ? 'end-all' : 'plan';
-}
-
-/** The names under which every log line speaks of a runner. */
-export function factsOf(runner: Runner): Facts {
-  const { id, handle, repositoryId, name } = runner.job;
-  return { runner: runner.id, forge: runner.forge, repository: repositoryId, job: id, handle, name, profile: runner.profile };
-}
-
-function forgeOf(hands: Hands, name: ForgeName): Forge {
-  const forge = hands.forges.get(name);
-  if (forge !== undefined) return forge;
-  throw new ControllerError(
-    'FORGE_UNREACHABLE',
-    `forge \`${name}\` is in the records but not in the configuration; put it back, or its runners are only removed from the host`,
-  );
 }
 
 /** Record, then machine, then registration beside its boot, then the credentials. Resumes wherever an earlier try was cut short. */
@@ -144,27 +117,13 @@ async function unregisterByName(hands: Hands, runner: Runner): Promise<void> {
   }
 }
 
-/** The forge says that the job runs: it is ours if our registration reports, and somebody else's if it sits idle for the whole clock. */
-async function confirm(hands: Hands, { id, taskId }: Pick<Of<'confirm'>, 'id' | 'taskId'>): Promise<void> {
-  const runner = hands.ledger.get(id);
-  if (runner?.credentials === undefined) return;
-  const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
-  const now = hands.clock.now();
-  if (registration?.status === 'active') {
-    await hands.ledger.save({ ...runner, pickedAt: now, ...(taskId > 0 ? { taskId } : {}) });
-    const waited = runner.assignedAt === undefined ? {} : { pickMs: now - runner.assignedAt };
-    hands.log.info('picked', { ...factsOf(runner), afterMs: now - runner.createdAt, ...waited });
-    return;
-  }
-  const overdue = now - (runner.assignedAt ?? runner.createdAt) > profileOf(runner, hands.policy()).timeouts.pickMs;
-  if (runner.missedAt === undefined && registration?.status === 'idle' && overdue) await hands.ledger.save({ ...runner, missedAt: now });
-}
-
 async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
   const runner = hands.ledger.get(action.id);
   if (runner === undefined) return;
   // Looked at again each time: a stop that was not delivered may find that the job was handed out meanwhile.
   const reason = await reasonToStop(hands, runner, action.reason);
+  // How it ended by itself meanwhile is the truth about it.
+  if (isDoubtful(action.reason) && runner.stop === undefined && (await hasEnded(hands, runner))) return;
   if (reason === undefined) {
     const { stop: takenBack, ...working } = hands.ledger.get(runner.id) ?? runner;
     return takenBack === undefined ? undefined : hands.ledger.save(working);
@@ -173,34 +132,8 @@ async function stop(hands: Hands, action: Of<'stop'>): Promise<void> {
     await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });
     hands.log.info('stop', { by: byOf(hands), ...factsOf(runner), reason, graceMs: action.graceMs });
   }
-  await hands.driver.stop(runner.machine, action.graceMs);
-}
-
-/**
- * Undefined when the machine may be at work: the list may be behind, the repository may have moved out of sight, the job may have been handed
- * out this moment: that is noted at once, for the next poll may be a minute away. A runner that reports is at work, and one whose job has
- * just begun to run may be. Forgejo deletes the registration of a job that it ends, and that is how a cancel is known.
- */
-async function reasonToStop(hands: Hands, runner: Runner, reason: StopReason): Promise<StopReason | undefined> {
-  const doubtful = reason === 'job-gone' || reason === 'unpicked';
-  if (!doubtful || runner.credentials === undefined) return reason;
-  const forge = forgeOf(hands, runner.forge);
-  const taskId = reason === 'unpicked' && runner.missedAt === undefined ? await taskOf(hands, runner) : undefined;
-  if (taskId !== undefined) {
-    await confirm(hands, { id: runner.id, taskId });
-    return undefined;
-  }
-  const registration = await forge.registration(runner.credentials.id);
-  if (registration?.status === 'active') return undefined;
-  // A forge that has just come back calls workers idle; one that it does not know any more has nothing to do.
-  if (registration !== undefined && hands.fresh(runner.forge)) return undefined;
-  return reason === 'job-gone' && registration === undefined ? 'cancelled' : reason;
-}
-
-/** The task of the runner's job if it runs now, be it ours or another runner's; 0 when the forge does not say which. */
-async function taskOf(hands: Hands, runner: Runner): Promise<number | undefined> {
-  const key = keyOf(runner);
-  return (await forgeOf(hands, runner.forge).jobs()).find((each) => jobKeyOf(each) === key && each.state === 'running')?.taskId;
+  const graceMs = reason === 'cancelled' && (await offersInVain(hands, runner)) ? 0 : action.graceMs;
+  await hands.driver.stop(runner.machine, graceMs);
 }
 
 /**
@@ -271,8 +204,4 @@ async function report(
   const lines = terminationLinesOf({ runner, ending, profile: profileOf(runner, policy), policy, output });
   const outcome = await forgeOf(hands, runner.forge).reportFailure(credentials, taskId, lines);
   if (outcome === 'reported') hands.log.warn('report', { ...factsOf(runner), reason: ending.reason, task: taskId }, lines[0]);
-}
-
-export function keyOf(runner: Runner): string {
-  return jobKeyOf({ forge: runner.forge, ...runner.job });
 }

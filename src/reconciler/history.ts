@@ -5,7 +5,7 @@ import type { Action, Ending, Retry, Runner, RunnerId, World } from '../core/mod
 import { isMachineId } from '../core/naming.ts';
 import type { EndedView } from '../core/snapshot.ts';
 import { isControllerError, type ControllerError } from '../errors.ts';
-import { keyOf } from './act.ts';
+import { keyOf } from './hands.ts';
 import { createBackOffs, type BackOffs } from './back-offs.ts';
 
 const endedKept = 1_000;

@@ -50,7 +50,7 @@ test.each(answers)('%s fails its own call in bounded time, and the next one work
   const { forge, lines } = await forgejoUnderTest(() => (bad ? answer : { status: 200, json: null }), { limits: { callMs: 1_500 } });
   const reads = [forge.jobs(), forge.registrations(), forge.registration(7), forge.registered(7)];
   const own = { id: 7, uuid: uuidOf(7), token: secretToken };
-  const calls = [...reads, forge.register('j7', 'ours'), forge.reportFailure(own, 9, ['it died'])];
+  const calls = [...reads, forge.register('j7', 'ours'), forge.reportFailure(own, 9, ['it died']), forge.withhold(own)];
   for (const error of await Promise.all(calls.map(async (call) => refusalFrom(call)))) {
     expect(error.code).toMatch(/^FORGE_/);
     expect(wholeTextOf(error)).not.toContain(secretToken);

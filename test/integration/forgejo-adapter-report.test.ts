@@ -4,9 +4,10 @@
 import { expect, test } from 'vitest';
 import { createForgejo } from '../../src/forge/forgejo.ts';
 import { systemClock } from '../../src/clock.ts';
+import { ControllerError } from '../../src/errors.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Credentials } from '../../src/core/model.ts';
 import type { Forge } from '../../src/forge/forge.ts';
@@ -84,6 +85,72 @@ test('a task that is not there any more is over', async () => {
   const { forge } = await aForgejo();
   const credentials = await forge.register('j0000003abc', 'ours');
   await expect(forge.reportFailure(credentials, 4711, lines)).resolves.toBe('over');
+});
+
+test('I9 a registration from which jobs are withheld is handed none, keeps the one that it has, and reports on it to its end', async () => {
+  const { forgejo, forge } = await aForgejo();
+  const queue = async (script: string) => {
+    const steps = JSON.stringify([{ run: script }]);
+    const workflow = `jobs:\n  one:\n    runs-on: debian\n    steps: ${steps}\n`;
+    const [job] = await forgejo.control.queueWorkflow({ repository, workflow });
+    if (job === undefined) throw new Error('a job was expected');
+    return job;
+  };
+  const start = async ({ handle }: { readonly handle: string }, { uuid, token }: Credentials) =>
+    startRunner({ url: forgejo.url, uuid, token, words: ['--handle', handle, '--wait', '--fetch-interval', '50ms'], config: quickConfig });
+  const go = join(await mkdtemp(join(tmpdir(), 'forgejo-report-')), 'go');
+  onTestFinished(() => rm(dirname(go), { recursive: true }));
+
+  const busy = await forge.register('j0000004abc', 'ours');
+  const taken = await queue(`echo begun; until test -e ${go}; do sleep 0.05; done; echo through`);
+  const working = await start(taken, busy);
+  await expect.poll(async () => (await forgejo.control.job(taken.jobId)).log.join('\n'), { timeout: 20_000 }).toContain('begun');
+  await forge.withhold(busy);
+  await writeFile(go, '');
+  expect(await working.end).toMatchObject({ code: 0 });
+  expect(await forgejo.control.job(taken.jobId)).toMatchObject({
+    status: 'success',
+    log: expect.arrayContaining([expect.stringContaining('through')]),
+  });
+
+  const idle = await forge.register('j0000005abc', 'ours');
+  const later = await start({ handle: '00000000-0000-4000-8000-00000000dead' }, idle);
+  await later.says('trying again');
+  await forge.withhold(idle);
+  const waiting = await queue('true');
+  later.kill('SIGTERM');
+  await later.end;
+  await expect(handed(forgejo.url, idle, waiting.handle)).resolves.toBeUndefined();
+  expect(await forgejo.control.job(waiting.jobId)).toMatchObject({ status: 'waiting' });
+  await forge.unregister(idle.id);
+  await expect(forge.withhold(idle)).resolves.toBeUndefined();
+});
+
+/** The task that a runner gets when it asks for a job by its handle, in Connect's JSON form. */
+async function handed(url: string, { uuid, token }: Credentials, handle: string): Promise<unknown> {
+  const answer = await fetch(`${url}${rpc}/FetchSingleTask`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-runner-uuid': uuid, 'x-runner-token': token },
+    body: JSON.stringify({ tasksVersion: '0', handle }),
+  });
+  const said: unknown = await answer.json();
+  return typeof said === 'object' && said !== null ? Reflect.get(said, 'task') : undefined;
+}
+
+test.each([
+  ['a server that knows no such call', { status: 404, text: 'Not found.' }, undefined],
+  ['a registration that is gone', { status: 401, json: { code: 'unauthenticated', message: 'unregistered runner' } }, undefined],
+  ['a server in trouble', { status: 500, json: { code: 'internal', message: '' } }, 'FORGE_UNREACHABLE'],
+  ["a proxy's own 401", { status: 401, text: 'who are you?' }, 'FORGE_UNAUTHORIZED'],
+  ['a server that has done it', { status: 200, json: { runner: { id: '6', uuid: 'uuid-6', name: 'j', ephemeral: true } } }, undefined],
+  ['a server that kept a label', { status: 200, json: { runner: { uuid: 'uuid-6', labels: ['debian'] } } }, 'FORGE_INCOMPATIBLE'],
+  ['a server that speaks of another runner', { status: 200, json: { runner: { uuid: 'uuid-7' } } }, 'FORGE_INCOMPATIBLE'],
+] as const)('what %s answers when jobs are withheld', async (_, answer, code) => {
+  const { forge, server } = await forgejoUnderTest(() => answer);
+  const said = await forge.withhold(credentials).catch((error: unknown) => (error instanceof ControllerError ? error.code : error));
+  expect(said).toBe(code);
+  expect(server.heard.map(({ path, body }) => [path, JSON.parse(body)])).toEqual([[`${rpc}/Declare`, { version: '', labels: [] }]]);
+  expect(server.heard[0]?.headers).toMatchObject({ 'x-runner-uuid': credentials.uuid, 'x-runner-token': credentials.token });
 });
 
 const credentials: Credentials = { id: 6, uuid: 'uuid-6', token: 'f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0' };

@@ -9,6 +9,7 @@ const loopTests = [
   'test/unit/reconciler-report.test.ts',
   'test/unit/reconciler-record.test.ts',
   'test/unit/reconciler-doubt.test.ts',
+  'test/unit/reconciler-ends.test.ts',
   'test/unit/reconciler-drain.test.ts',
 ];
 
@@ -47,12 +48,6 @@ export const actTargets: readonly Target[] = [
         'isOurRegistration(registration, policy)',
       ],
       [
-        'a registration that sits idle counts as picked',
-        "if (registration?.status === 'active') {\n    await hands.ledger.save({ ...runner, pickedAt",
-        'if (registration !== undefined) {\n    await hands.ledger.save({ ...runner, pickedAt',
-      ],
-      ['the task of a job is not written down', '...(taskId > 0 ? { taskId } : {})', ''],
-      [
         'a machine hears of its stop before the record does',
         'await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });',
         'await hands.driver.stop(runner.machine, action.graceMs);\n    await hands.ledger.save({ ...runner, stop: { reason, at: hands.clock.now() } });',
@@ -68,11 +63,6 @@ export const actTargets: readonly Target[] = [
         'return stored;',
       ],
       [
-        'the time of a miss begins anew with every look',
-        "if (runner.missedAt === undefined && registration?.status === 'idle'",
-        "if (registration?.status === 'idle'",
-      ],
-      [
         'a registration that reported just now is given back',
         "else if ((await forge.registration(credentials.id))?.status === 'active') {",
         'else if (taskId < 0) {',
@@ -82,17 +72,21 @@ export const actTargets: readonly Target[] = [
         'if (runner.stop === undefined) {\n    await hands',
         'if (runner.stop === undefined || action.graceMs > 0) {\n    await hands',
       ],
-      ['a stop is written down and not delivered', 'await hands.driver.stop(runner.machine, action.graceMs);', ''],
-      ['a job that seems gone is ended without asking its registration', "if (registration?.status === 'active') return undefined;", ''],
+      ['a stop is written down and not delivered', 'await hands.driver.stop(runner.machine, graceMs);', ''],
       [
-        'a job that was handed out this moment is ended as un-picked',
-        "reason === 'unpicked' && runner.missedAt === undefined ? await taskOf(hands, runner) : undefined",
-        'Number.NaN > 0 ? 0 : undefined',
+        'a machine that ended while the forge was asked is told as stopped',
+        '(await hasEnded(hands, runner))) return;',
+        '(await hasEnded(hands, runner)) && action.graceMs < 0) return;',
       ],
       [
-        'a registration that is gone is no cancel',
-        "return reason === 'job-gone' && registration === undefined ? 'cancelled' : reason;",
-        'return reason;',
+        'a runner that offers its end to nobody has the whole grace for that',
+        "reason === 'cancelled' && (await offersInVain(hands, runner)) ? 0",
+        "reason === 'cancelled' && (await offersInVain(hands, runner)) ? action.graceMs",
+      ],
+      [
+        'every stop is a kill once a runner could not send its end',
+        "reason === 'cancelled' && (await offersInVain(hands, runner)) ? 0",
+        "reason === 'cancelled' || (await offersInVain(hands, runner)) ? 0",
       ],
       [
         'an end leaves the registration behind',
@@ -148,6 +142,53 @@ export const actTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/reconciler/doubt.ts',
+    tests: loopTests,
+    seeds: 60,
+    mutations: [
+      [
+        'a registration that sits idle counts as picked',
+        "if (registration?.status === 'active') {\n    await hands.ledger.save({ ...runner, pickedAt",
+        'if (registration !== undefined) {\n    await hands.ledger.save({ ...runner, pickedAt',
+      ],
+      ['the task of a job is not written down', '...(taskId > 0 ? { taskId } : {})', ''],
+      [
+        'the time of a miss begins anew with every look',
+        "if (runner.missedAt === undefined && registration?.status === 'idle'",
+        "if (registration?.status === 'idle'",
+      ],
+      ['a job that seems gone is ended without asking its registration', "if (registration?.status === 'active') return undefined;", ''],
+      [
+        'a job that was handed out this moment is ended as un-picked',
+        "reason === 'unpicked' ? await jobOf(hands, runner)",
+        "reason === 'operator' ? await jobOf(hands, runner)",
+      ],
+      [
+        'a registration that is gone is no cancel',
+        "if (reason === 'cancelled' || runner.stop !== undefined)",
+        'if (runner.stop !== undefined)',
+      ],
+      [
+        'the machine of a job that was quicker than two polls is stopped as soon as its registration is gone',
+        "return reason === 'unpicked' && job !== undefined ? reason : undefined;",
+        'return reason;',
+      ],
+      [
+        'a registration that somebody deleted keeps its machine',
+        "return reason === 'unpicked' && job !== undefined ? reason : undefined;",
+        'return undefined;',
+      ],
+      ['jobs are not withheld from a machine that is to be stopped', 'await forgeOf(hands, runner.forge).withhold(credentials);', ''],
+      [
+        'what was handed out before jobs were withheld is not looked for',
+        'return lookAgain(hands, runner, credentials, reason);\n}',
+        'return seen;\n}',
+      ],
+      ['a forge that has just come back is believed', 'if (hands.fresh(runner.forge)) return undefined;', ''],
+      ['steps that clean up are cut off', '/uploading final (?:logs|status) failed/.test(line)', "line !== ''"],
+    ],
+  },
+  {
     file: 'src/reconciler/ledger.ts',
     tests: loopTests,
     seeds: 60,
@@ -172,7 +213,13 @@ export const actTargets: readonly Target[] = [
       ['the lines of a report overwrite the log of the job', 'index: ackIndexOf(known)', "index: '0'"],
       ['the log of a reported job stays open', ', rows, noMore: true }', ', rows }'],
       ['a job is ended although its log was over', "if (said.refusal === 'over' || said.refusal === 'foreign') return said.refusal;", ''],
-      ['a refusal that nobody knows counts as reported', 'if (refusal === undefined) throw refusalOf(asked, reply);', ''],
+      [
+        'a refusal that nobody knows counts as reported',
+        'if (answer.reply.status !== 200 && answer.refusal === undefined) throw refusalOf(answer.asked, answer.reply);',
+        '',
+      ],
+      ['a server that kept the labels of a runner counts as one that hands it nothing', ' || labels > 0', ''],
+      ['jobs are withheld from whomever the server speaks of', 'uuid !== speaker.credentials.uuid || ', ''],
       [
         'a job whose log is closed is not ended',
         "if (code === 'already_exists') return 'log-closed';",

@@ -130,7 +130,17 @@ export const stepTargets: readonly Target[] = [
         "> jobMs) return stop(facts, 'job-timeout')",
         "> jobMs && job.state !== 'unknown') return stop(facts, 'job-timeout')",
       ],
-      ['a job that is gone has no grace', 'runner.pickedAt === undefined ? 0 : policy.goneGraceMs', '0'],
+      ['a job that is gone has no grace', 'if (now - absence.since >= policy.goneGraceMs)', 'if (now >= absence.since)'],
+      [
+        'a job that was cancelled before its pick-up keeps its machine for the grace',
+        "return runner.pickedAt === undefined ? stop(facts, 'job-gone') : undefined;",
+        'return undefined;',
+      ],
+      [
+        'a job that was seen to run is asked about before the grace',
+        "return runner.pickedAt === undefined ? stop(facts, 'job-gone') : undefined;",
+        "return stop(facts, 'job-gone');",
+      ],
       ['a machine whose job nobody hands out is kept', "if (job.state === 'waiting' && overdue) return stop(facts, 'unpicked');", ''],
       [
         'a machine whose job somebody else took is kept',

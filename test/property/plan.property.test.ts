@@ -151,7 +151,7 @@ describe('laws of the plan', () => {
             (action) => action.kind === 'sweep-registration' || (action.kind === 'launch' && !world.runners.includes(action.runner)),
           ),
         ).toEqual([]);
-        expect(actions.filter((action) => action.kind === 'stop' && action.reason === 'job-gone')).toEqual([]);
+        expect(actions.filter((action) => action.kind === 'stop' && ['job-gone', 'cancelled'].includes(action.reason))).toEqual([]);
       }
     });
   });

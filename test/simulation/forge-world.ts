@@ -9,7 +9,7 @@ import type { Schedule } from './schedule.ts';
 export type SimJob = {
   readonly job: Job;
   readonly lengthMs: number;
-  readonly group: string | undefined;
+  group: string | undefined;
   state: 'waiting' | 'running' | 'success' | 'failure' | 'cancelled';
   taskId: number;
   /** The registration that has it; undefined for a runner of somebody else's. */
@@ -31,6 +31,8 @@ export type SimRegistration = Omit<Registration, 'status'> & {
   activeAt: number;
   reporting: boolean;
   job: SimJob | undefined;
+  /** It serves no label any more. */
+  withheld: boolean;
 };
 
 export type Wish = {
@@ -56,6 +58,7 @@ export type SimForge = {
   register(name: string, description: string): Credentials;
   seen(registration: SimRegistration): Registration;
   fetch(token: string, handle: string): Fetched;
+  withhold(token: string): void;
   /** The runner's final word; true when there is nothing more to say. */
   conclude(job: SimJob, state: 'success' | 'failure'): boolean;
   /** Nobody works on it any more; after a while the server itself fails it. */
@@ -67,7 +70,7 @@ export type SimForge = {
 
 const activeForMs = 10_000;
 const onlineForMs = 60_000;
-/** A runner reports every second, the first time a second after it began or the server came back. */
+/** A runner reports as soon as it has a job and then every second; after an outage, up to a second after the server came back. */
 const reportEveryMs = 1_000;
 /** Forgejo waits ten minutes; less makes runs shorter and proves the same. */
 export const zombieMs = 180_000;
@@ -122,8 +125,8 @@ export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
   function activeAtOf(registration: SimRegistration): number {
     const { job, reporting } = registration;
     if (!reporting || job === undefined || !isUp()) return registration.activeAt;
-    if (now() - Math.max(job.pickedAt, upAt) >= reportEveryMs) return now();
-    return downAt > job.pickedAt + reportEveryMs ? downAt : registration.activeAt;
+    if (upAt <= job.pickedAt || now() - upAt >= reportEveryMs) return now();
+    return downAt > job.pickedAt ? downAt : registration.activeAt;
   }
 
   /** The server fails what nobody reported on; after a long time out of service it does so at its start. */
@@ -182,7 +185,18 @@ export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
       const uuid = `uuid-${id}`;
       const token = `token-${id}`;
       const clocks = { onlineAt: Number.NEGATIVE_INFINITY, activeAt: Number.NEGATIVE_INFINITY };
-      registrations.set(id, { id, uuid, name, description, ephemeral: true, token, ...clocks, reporting: false, job: undefined });
+      registrations.set(id, {
+        id,
+        uuid,
+        name,
+        description,
+        ephemeral: true,
+        token,
+        ...clocks,
+        reporting: false,
+        job: undefined,
+        withheld: false,
+      });
       return { id, uuid, token };
     },
     seen(registration) {
@@ -198,12 +212,15 @@ export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
       if (registration === undefined) return { kind: 'refused' };
       registration.onlineAt = now();
       const job = jobs.get(handle);
-      if (job?.state !== 'waiting' || registration.job !== undefined || isBlocked(job)) return { kind: 'nothing' };
+      if (job?.state !== 'waiting' || registration.job !== undefined || registration.withheld || isBlocked(job)) return { kind: 'nothing' };
       begin(job, registration);
       registration.job = job;
       registration.reporting = true;
       job.worked = true;
       return { kind: 'job', job };
+    },
+    withhold(token) {
+      for (const registration of registrations.values()) if (registration.token === token) registration.withheld = true;
     },
     conclude(job, state) {
       if (!isUp()) return false;

@@ -33,6 +33,8 @@ export type SimHost = {
   list(owner: string): readonly Machine[];
   boot(owner: string, spec: MachineSpec): void;
   assign(machine: SimMachine, assignment: Assignment): void;
+  /** Its runner asks for its job now, which nothing holds back any more. */
+  askNow(id: string): void;
   /** SIGTERM to the runner, SIGKILL after the grace. */
   stop(owner: string, id: string, graceMs: number): void;
   /** `halfway`: killed, but traces stay. */
@@ -73,7 +75,7 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   /** forgejo-runner one-job --wait: a registration that is gone may end it, or not. */
   function fetchLoop(machine: SimMachine): void {
     const { assignment } = machine;
-    if (machine.exit !== undefined || assignment === undefined) return;
+    if (machine.exit !== undefined || assignment === undefined || machine.job !== undefined) return;
     const fetched = forge.fetch(assignment.token, assignment.handle);
     if (fetched.kind === 'job') return work(machine, fetched.job);
     if (fetched.kind === 'refused' && chance.hit(0.3)) return end(machine, { result: 'exit-code', code: 'exited', status: '1' });
@@ -126,6 +128,14 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
       if (machine.assignment !== undefined) return;
       machine.assignment = assignment;
       schedule.after(chance.between(20, 60), () => fetchLoop(machine));
+    },
+    askNow(id) {
+      const machine = machines.get(id);
+      const wanted = forge.jobs.get(machine?.assignment?.handle ?? '');
+      if (machine?.assignment === undefined || machine.exit !== undefined || machine.asked || wanted?.state !== 'waiting') return;
+      wanted.group = undefined;
+      const fetched = forge.fetch(machine.assignment.token, machine.assignment.handle);
+      if (fetched.kind === 'job') work(machine, fetched.job);
     },
     stop(owner, id, graceMs) {
       const machine = owned(owner, id);

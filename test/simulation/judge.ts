@@ -17,9 +17,6 @@ export type Judge = {
   zombie(job: SimJob): void;
 };
 
-/** A runner that fetches between the last look at the forge and the stop cannot be told from one that waits; nor in its first second. */
-const unseenMs = 1_500;
-
 function shows(list: readonly Job[], { job }: SimJob): boolean {
   return list.some(({ handle, state }) => handle === job.handle && state === 'running');
 }
@@ -34,7 +31,7 @@ export function createJudge(now: () => number, jobClockMs: number): Judge {
     ended(job, how) {
       if (job?.state !== 'running' || !job.worked || job.wronged) return;
       const workedMs = now() - job.pickedAt;
-      if (workedMs < unseenMs || workedMs > jobClockMs) return;
+      if (workedMs > jobClockMs) return;
       job.wronged = true;
       wronglyStopped.push(`${how} with ${job.job.handle}, ${workedMs} ms after its pick-up`);
     },

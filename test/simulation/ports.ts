@@ -40,7 +40,13 @@ export function createPorts(stage: Stage, post: Post, self: Incarnation): { forg
 type Recorded = (what: string, id: string) => void;
 
 function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, recorded: Recorded): Forge {
-  const { forge, judge, weather } = stage;
+  const { forge, host, judge, weather, chance, schedule, tally } = stage;
+  /** Between the look at a registration and what is done upon it. */
+  const handOutLate = (name: string): void => {
+    if (!chance.hit(weather.odds.late)) return;
+    tally.set('handed out late', (tally.get('handed out late') ?? 0) + 1);
+    schedule.after(chance.between(0, 200), () => host.askNow(name));
+  };
   const lists: (readonly Job[])[] = [];
   const shown: (readonly Job[])[] = [];
   const seen = (list: readonly Job[]): readonly Job[] => {
@@ -68,7 +74,9 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
     registration: (id) =>
       ask(`registration ${id}`, () => {
         const found = forge.registrations.get(id);
-        return found === undefined ? undefined : forge.seen(found);
+        if (found === undefined) return undefined;
+        handOutLate(found.name);
+        return forge.seen(found);
       }),
     registered: (id) => ask(`registered ${id}`, () => forge.registrations.has(id)),
     register: (name, description) =>
@@ -79,6 +87,7 @@ function createForge(stage: Stage, post: Post, self: Incarnation, call: Call, re
         return credentials;
       }),
     reportFailure: (credentials, taskId) => ask(`report ${taskId}`, () => forge.reportFailure(credentials, taskId)),
+    withhold: ({ id, token }) => ask(`withhold ${id}`, () => forge.withhold(token)),
     unregister: (id) =>
       ask(`unregister ${id}`, () => {
         const registration = forge.registrations.get(id);

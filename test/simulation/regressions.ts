@@ -17,6 +17,18 @@ function onceRunning(stage: Stage, job: SimJob, happen: () => void): void {
 
 export const regressions: readonly Regression[] = [
   {
+    showed: 'a job that was handed out between the last look at its runner and the stop was failed by that stop',
+    scene: {
+      ...quiet,
+      script(stage) {
+        stage.weather.odds.late = 1;
+        const first = stage.forge.queue({ repositoryId: 1, lengthMs: 50_000, labels: ['elsewhere'], group: 'deploy' });
+        stage.forge.poach(first);
+        stage.forge.queue({ repositoryId: 1, lengthMs: 5_000, labels, group: 'deploy' });
+      },
+    },
+  },
+  {
     showed: 'a forge that has just come back calls a working runner idle; its machine was taken for one whose job somebody else had',
     scene: {
       ...quiet,

@@ -67,6 +67,7 @@ describe('simulated worlds', () => {
       'host full',
       'host unlistable',
       'records lost',
+      'handed out late',
     ]) {
       expect([...seen]).toContain(kind);
     }

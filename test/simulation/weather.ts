@@ -21,6 +21,8 @@ export type Odds = {
   death: number;
   /** A machine is odd. */
   odd: number;
+  /** What a job waited for ends just when its runner was looked at, and the runner asks for it that moment. */
+  late: number;
 };
 
 export type Weather = {
@@ -42,7 +44,7 @@ function error(code: ErrorCode, verb: string, details: Record<string, unknown> =
   return new ControllerError(code, `${verb} failed`, { details });
 }
 
-const noOdds: Odds = { failure: 0, slow: 0, stale: 0, disorder: 0, death: 0, odd: 0 };
+const noOdds: Odds = { failure: 0, slow: 0, stale: 0, disorder: 0, death: 0, odd: 0, late: 0 };
 
 export function createWeather(schedule: Schedule, chance: Chance, rough: boolean, forgeUp: () => boolean): Weather {
   const odds: Odds = rough
@@ -53,6 +55,7 @@ export function createWeather(schedule: Schedule, chance: Chance, rough: boolean
         disorder: chance.pick([0, 0, 0.1]),
         death: chance.pick([0, 0, 0.001, 0.005, 0.02]),
         odd: chance.pick([0, 0.05, 0.2]),
+        late: chance.pick([0, 0.3, 0.9]),
       }
     : { ...noOdds };
   const until = new Map<Spell, number>();

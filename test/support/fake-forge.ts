@@ -6,7 +6,7 @@ import { ControllerError } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import { aJob } from './build.ts';
 
-type Verb = 'jobs' | 'registrations' | 'registration' | 'registered' | 'register' | 'report' | 'unregister' | 'check';
+type Verb = 'jobs' | 'registrations' | 'registration' | 'registered' | 'register' | 'report' | 'withhold' | 'unregister' | 'check';
 
 export type FakeForge = Forge & {
   readonly calls: string[];
@@ -29,6 +29,7 @@ export function createFakeForge(name = 'main'): FakeForge {
   const failures = new Map<Verb, { times: number; lost: boolean }>();
   const calls: string[] = [];
   const reports = new Map<number, readonly string[]>();
+  const withheld = new Set<number>();
   let nextId = 1;
 
   async function call<T>(verb: Verb, subject: string, effect: () => T): Promise<T> {
@@ -69,6 +70,7 @@ export function createFakeForge(name = 'main'): FakeForge {
         registrations.delete(credentials.id);
         return 'reported';
       }),
+    withhold: ({ id }) => call('withhold', String(id), () => void withheld.add(id)),
     unregister: (id) => call('unregister', String(id), () => void registrations.delete(id)),
     close: async () => {},
     queue(id, over = {}) {
@@ -80,6 +82,7 @@ export function createFakeForge(name = 'main'): FakeForge {
       const job = jobs.get(handle);
       const registration = [...registrations.values()].find((each) => each.uuid === uuid);
       if (job === undefined || registration === undefined) throw new Error(`no job ${handle} or no registration ${uuid}`);
+      if (withheld.has(registration.id)) throw new Error(`${uuid} is handed no job any more`);
       jobs.set(handle, { ...job, state: 'running', taskId: job.id + 1000 });
       registrations.set(registration.id, { ...registration, status: 'active', task: handle });
     },

@@ -217,7 +217,7 @@ describe('one runner', () => {
   });
   test('a cancelled job frees its machine after two polls and the grace', () => {
     expect(stepAt(4_999, lifeOf(picked, machine, 'absent', twice))).toBeUndefined();
-    expect(stepAt(5_000, lifeOf(picked, machine, 'absent', twice))).toMatchObject({ kind: 'stop', reason: 'job-gone' });
+    expect(stepAt(5_000, lifeOf(picked, machine, 'absent', twice))).toMatchObject({ kind: 'stop', reason: 'cancelled' });
   });
   test('a job cancelled before pick-up frees its machine without grace', () => {
     expect(stepAt(1_500, lifeOf(assigned, machine, 'absent', twice))).toMatchObject({ kind: 'stop', reason: 'job-gone' });
