@@ -1,15 +1,13 @@
 // Promises what machines wrote to their consoles, as journald kept it: bounded, and never a reason for a step to fail. Console output is a
 // convenience; a host without a journal must still tell the forge how a job ended.
 
-import { stripVTControlCharacters } from 'node:util';
 import type { Console } from '../archive/archive.ts';
 import type { MachineId } from '../core/model.ts';
 import { linesOf, tryPerform, tryRun } from './exec.ts';
-import { mostLines, sharesOf, type ConsoleWanted } from './journal-text.ts';
+import { mostLines, plainLine, sharesOf, type ConsoleWanted } from './journal-text.ts';
 import type { Way } from './way.ts';
 
 const lines = 20;
-const lineLength = 400;
 
 /** The last lines, fit for a log that others read. */
 export async function consoleOf(way: Way, id: MachineId): Promise<readonly string[]> {
@@ -19,17 +17,11 @@ export async function consoleOf(way: Way, id: MachineId): Promise<readonly strin
   const { code, stdout, stderr, trouble } = await tryRun('journalctl', [...options, ...matchesOf(way, [id])], {
     timeoutMs: 5_000,
   });
-  if (code !== 0 || trouble !== undefined) return [`(the journal could not be read: ${plain(trouble ?? stderr)})`];
+  if (code !== 0 || trouble !== undefined) return [`(the journal could not be read: ${plainLine(trouble ?? stderr)})`];
   return stdout
     .split('\n')
-    .map(plain)
+    .map(plainLine)
     .filter((line) => line !== '');
-}
-
-/** Fit for a log that others read: escape sequences and control characters out, cut to a length. */
-function plain(line: string): string {
-  const clean = stripVTControlCharacters(line).replaceAll(/\p{C}/gu, ' ').trim();
-  return clean.length > lineLength ? `${clean.slice(0, lineLength)}...` : clean;
 }
 
 /** The machines' own words: systemd's about their units have another identifier. */
@@ -63,7 +55,7 @@ async function lookAt(way: Way, wanted: readonly ConsoleWanted[], maxBytes: numb
   const result = await tryRun('journalctl', [...options, ...matchesOf(way, ids)], { timeoutMs: 20_000 });
   const { code, stdout, stderr, cut = false } = result;
   if (code !== 0 && !cut) {
-    const trouble = `the journal could not be read: ${plain(result.trouble ?? stderr)}`;
+    const trouble = `the journal could not be read: ${plainLine(result.trouble ?? stderr)}`;
     return new Map(ids.map((id) => [id, { lines: [], cut: false, trouble }]));
   }
   const text = cut ? stdout.slice(0, stdout.lastIndexOf('\n') + 1) : stdout;

@@ -1,10 +1,22 @@
-// Promises to tell apart what several machines wrote, from the text of one look at the journal, the newest line first. Pure. A machine can write
-// what it likes and still cannot speak in another one's name: journald splits at line breaks, and each line begins with its writer.
+// Promises to tell apart what several machines wrote, from the text of one look at the journal, the newest line first, and to make a line fit
+// for a log. Pure. A machine can write what it likes and still cannot speak in another one's name: journald splits at line breaks, and each
+// line begins with its writer.
 
+import { stripVTControlCharacters } from 'node:util';
 import type { MachineId } from '../core/model.ts';
 
 /** Of one machine. */
 export const mostLines = 5_000;
+
+const lineLength = 400;
+/** Escape sequences of a line of 48 KB can be such that looking for them takes a second, in which this process does nothing else. */
+const lookedAt = 4 * lineLength;
+
+/** Fit for a log that others read: escape sequences and control characters out, cut to a length. */
+export function plainLine(line: string): string {
+  const clean = stripVTControlCharacters(line.slice(0, lookedAt).toWellFormed()).replaceAll(/\p{C}/gu, ' ').trim();
+  return clean.length > lineLength || line.length > lookedAt ? `${clean.slice(0, lineLength)}...` : clean;
+}
 
 /** `afterMs`: what was written until then, on the wall clock, is an earlier machine's of that name. */
 export type ConsoleWanted = { readonly id: MachineId; readonly afterMs?: number };

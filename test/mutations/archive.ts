@@ -28,6 +28,12 @@ export const archiveTargets: readonly Target[] = [
     file: 'src/driver/journal-text.ts',
     tests: ['test/unit/driver-journal-text.test.ts'],
     mutations: [
+      ['a line is looked at as a whole, however long it is', 'line.slice(0, lookedAt).toWellFormed()', 'line'],
+      [
+        'a line moves the cursor of who reads the log',
+        'stripVTControlCharacters(line.slice(0, lookedAt).toWellFormed())',
+        'line.slice(0, lookedAt)',
+      ],
       ['a machine speaks in the name of another one', '/^(\\d+\\.\\d+) (\\w{11})', '/(\\d+\\.\\d+) (j\\w{10})'],
       ['an earlier machine of that name is heard, too', ' || Number(seconds) * 1000 <= (after.get(id) ?? 0)', ''],
     ],

@@ -1,7 +1,7 @@
 // Promises that lines of many machines are told apart by who wrote them, and that one that floods takes nothing from the others.
 
 import { describe, expect, test } from 'vitest';
-import { mostLines, sharesOf } from '../../src/driver/journal-text.ts';
+import { mostLines, plainLine, sharesOf } from '../../src/driver/journal-text.ts';
 
 const [a, b] = ['j0000001aaa', 'j0000002bbb'];
 const both = [{ id: a }, { id: b }];
@@ -34,5 +34,21 @@ describe('the text of a look at the journal', () => {
   test('leaves out what an earlier machine of the same name wrote', () => {
     const text = `1700000031.000000 ${a}[8]: again\n1700000001.000000 ${a}[7]: before\n`;
     expect(linesOf(sharesOf(text, [{ id: a, afterMs: 1_700_000_010_000 }], 100), a)).toEqual(['again']);
+  });
+});
+
+describe('a line that is to stand in a log', () => {
+  test.each([
+    ['\u001b[31mred\u001b[0m and\u0007 rung\tthere\r', 'red and  rung there'],
+    ['\u202eturned', 'turned'],
+    ['x'.repeat(400), 'x'.repeat(400)],
+    ['x'.repeat(401), `${'x'.repeat(400)}...`],
+  ])('%j is plain and short', (line, plain) => {
+    expect(plainLine(line)).toBe(plain);
+  });
+
+  test('is looked at no further than a few times its length, whatever escape sequences it is made of', () => {
+    expect(plainLine(`${'\u001b[31m'.repeat(100)}in sight`)).toBe('in sight');
+    expect(plainLine(`${'\u001b[31m'.repeat(10_000)}out of sight`)).toBe('...');
   });
 });
