@@ -2,9 +2,11 @@
 // of the parts that would fail later; nothing is changed, no failure hides another, and no finding holds a secret.
 
 import { stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { Resolver } from 'node:dns/promises';
+import { createServer, isIP } from 'node:net';
 import { systemClock } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
+import type { Profile } from './core/model.ts';
 import { placeOf } from './core/token-rights.ts';
 import { ask } from './daemon-doctor-ask.ts';
 import { examineWebhook } from './daemon-doctor-webhook.ts';
@@ -28,6 +30,7 @@ export async function examine(source: LoadOptions): Promise<readonly Finding[]> 
     config === undefined
       ? ['forges', 'service'].map((area) => skippedAt({ area, name: 'all' }, 'The configuration cannot be read.'))
       : findingsOf({ area: 'service', name: 'health' }, () => examineService(config)),
+    config === undefined ? [] : findingsOf({ area: 'profiles', name: 'nameservers' }, () => examineNames(config)),
   ]);
   const host = found[0] ?? [];
   if (config !== undefined)
@@ -45,6 +48,39 @@ export async function examine(source: LoadOptions): Promise<readonly Finding[]> 
   }));
 }
 
+/** Asked from here: each machine has its own way to them. */
+async function examineNames({ forges, profiles }: Config): Promise<readonly Finding[]> {
+  const names = [...new Set(forges.map(({ instanceUrl }) => new URL(instanceUrl).hostname))].filter((name) => isIP(name) === 0);
+  const found = profiles.map((profile) => nameserversFinding(profile, names, lookUp));
+  return (await Promise.all(found)).flat();
+}
+
+async function lookUp(name: string, nameservers: readonly string[]): Promise<void> {
+  const resolver = new Resolver({ timeout: 2_500, tries: 2 });
+  resolver.setServers(nameservers);
+  await resolver.resolve4(name);
+}
+
+/** Whether resolvers of a profile's own know the forges' names; nothing for a profile without any. */
+export async function nameserversFinding(
+  { name, nameservers }: Pick<Profile, 'name' | 'nameservers'>,
+  forges: readonly string[],
+  look: typeof lookUp,
+): Promise<readonly Finding[]> {
+  if (nameservers === undefined) return [];
+  const place = { area: `profile ${name}`, name: 'nameservers' };
+  const asked = await Promise.allSettled(forges.map((forge) => look(forge, nameservers)));
+  const failed = asked.flatMap((one, index) => (one.status === 'fulfilled' ? [] : [`${forges[index] ?? ''} (${codeOf(one.reason)})`]));
+  const whom = nameservers.join(', ');
+  if (failed.length === 0) return [wellAt(place, `Every forge has an address at ${whom}.`)];
+  const remedy = "set the profile's nameservers to some that know it, or leave them out";
+  return [faultAt(place, { what: `Asked from this host, ${whom} tell no address of ${failed.join(' and ')}`, remedy }, 'warning')];
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+}
+
 const reachName = 'from a machine';
 
 /** After all else: it needs a host that can run machines, and its answers mean little without those of the host itself. */
@@ -53,12 +89,12 @@ async function examineReach(config: Config, able: boolean): Promise<readonly Fin
   if (!able) return places.map(({ place }) => skippedAt(place, 'This host cannot run machines: see the failures above.'));
   return findingsOf({ area: 'forges', name: reachName }, async () => {
     const reached = await reachFromMachine(config, [...new Set(places.map(({ url }) => url))]);
-    return places.map(({ place, url }) => reachFinding(place, url, reached.get(url)));
+    return places.map(({ place, url }) => reachFinding(place, url, reached.get(url), config.network));
   });
 }
 
 /** What an answer, or none, means for jobs. Pure. */
-export function reachFinding(place: Place, url: string, reached: Reached | undefined): Finding {
+export function reachFinding(place: Place, url: string, reached: Reached | undefined, network?: Config['network']): Finding {
   if (reached === undefined) return skippedAt(place, 'It was not asked.');
   if ('status' in reached) {
     if (reached.status < 500) return wellAt(place, `A machine reaches it at ${url}.`);
@@ -81,11 +117,12 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
       'put the authority that signed its certificate into the template, for the runner and for git, or have it signed by a public one';
     return faultAt(place, { what: `${what}: its certificate is not trusted by what a machine has from Node`, remedy }, 'warning');
   }
-  return faultAt(place, {
-    what,
-    remedy:
-      'let its server listen on an address that machines can reach, and let the firewalls of this host and between pass it; url and instanceUrl may differ',
-  });
+  const hints = [
+    'let its server listen on an address that machines can reach, and let the firewalls of this host and between pass it; url and instanceUrl may differ',
+    ...((network?.externalInterface.length ?? 0) === 0 ? [] : ['the interface that leads to it must be one of network.externalInterface']),
+    ...(network?.masquerade === false ? ['without network.masquerade it must have a way back to network.pool'] : []),
+  ];
+  return faultAt(place, { what, remedy: hints.join('; ') });
 }
 
 type Read = { readonly config: Config | undefined; readonly findings: readonly Finding[] };
@@ -140,8 +177,9 @@ async function examineSecret(place: Place, path: string, what: string): Promise<
     if ((mode & 0o077) === 0) return [wellAt(place, `${path} has mode ${bits}.`)];
     return [faultAt(place, { what: `${path} has mode ${bits}: others may use it`, remedy: `chmod 0600 ${path}` }, 'warning')];
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    return [faultAt(place, { what: `${path} cannot be looked at (${code})`, remedy: `put ${what} into ${placeOf(path)}, mode 0600` })];
+    return [
+      faultAt(place, { what: `${path} cannot be looked at (${codeOf(error)})`, remedy: `put ${what} into ${placeOf(path)}, mode 0600` }),
+    ];
   }
 }
 

@@ -91,6 +91,10 @@ let
       fault (!hasPrefix "/" target || !hasPrefix "/" container.bindMounts.${target}.hostPath) "${where}.container.bindMounts.\"${target}\": write absolute paths, in the machine and on the host."
     ) (attrNames container.bindMounts);
 
+  astray = lib.filter (name: name == "lo" || hasPrefix "fr-" name) (
+    lib.toList cfg.network.externalInterface
+  );
+
   slots = addresses.slotsOf cfg.network.pool cfg.network.prefix;
   secretLike = name: builtins.match ".*(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY)" name != null;
   beside = lib.filter (name: cfg.serviceOverrides ? ${name}) [
@@ -109,6 +113,7 @@ let
     ++ lib.concatLists (mapAttrsToList profileFaults cfg.profiles)
     ++ fault (slots == null) "network.pool is \"${cfg.network.pool}\". Write FIRST-LAST or a CIDR of private IPv4 addresses, such as 192.168.100.0-192.168.199.255."
     ++ fault (slots != null && cfg.settings.maxConcurrent > slots) "settings.maxConcurrent is ${toString cfg.settings.maxConcurrent}, but network.pool has room for ${toString slots} machines. Lower it, widen the pool, or raise network.prefix."
+    ++ concatMap (name: fault true "network.externalInterface has \"${name}\", by which nothing leaves this host. Name the interface of an uplink, such as \"enp1s0\".") astray
     ++ fault (cfg.openFirewall && isLoopback "http://${cfg.settings.http.host}") "openFirewall is set, but the API listens on ${cfg.settings.http.host} alone. Set settings.http.host, or leave openFirewall out."
     ++ fault (cfg.openFirewall && cfg.apiTokenFile == null && !(cfg.settings.http ? tokenFile)) "openFirewall is set without apiTokenFile, and then nobody is answered from outside. Set apiTokenFile.";
 

@@ -19,6 +19,8 @@ rec {
 
   tasks = described (types.either (types.ints.between 16 4194304) (types.enum [ "none" ])) "number of tasks from 16, or \"none\"";
 
+  interface = described (types.strMatching "[A-Za-z0-9_][A-Za-z0-9._@-]{0,14}") "name of a network interface such as \"enp1s0\"";
+
   # Taken as it is written, a path literal too: the assertions refuse that with a sentence, where `types.path` would let Nix copy the file into
   # the store and `types.str` would say nothing of why.
   secretFile = lib.mkOptionType {

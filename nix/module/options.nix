@@ -328,6 +328,26 @@ in
         example = [ 3142 ];
         description = "TCP ports of the host that jobs may reach, beside a forge's and DNS.";
       };
+      externalInterface = mkOption {
+        type = types.either kinds.interface (types.listOf kinds.interface);
+        default = [ ];
+        example = [
+          "enp1s0"
+          "wg0"
+        ];
+        description = ''
+          By which interfaces of the host that what machines send may leave, also to a forge and to resolvers; what would go by another one is refused.
+          Default: any. Which of them it takes is up to the host's routes.
+        '';
+      };
+      nat.enable = mkOption {
+        type = types.bool;
+        default = true;
+        description = ''
+          Whether what machines send leaves with the address of the host. Without it, it has an address of `network.pool`, and whoever routes that sees
+          to the way back, `networking.nat` for one. What machines may reach stays the same.
+        '';
+      };
       passHostFirewall = mkOption {
         type = types.bool;
         default = true;

@@ -85,6 +85,12 @@ let
       };
       description = "Paths of the host that jobs see, by their path in the machine.";
     };
+    nameservers = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "10.1.2.53" ];
+      description = "Resolvers for these machines, and the only ones that they reach. Default: those of `network.nameservers`, else of the host.";
+    };
     nix.access = mkOption {
       type = types.enum [
         "none"

@@ -74,6 +74,7 @@ let
       runner = lib.getExe cfg.runnerPackage;
       limits = given { inherit (profile) cpus memory tasks disk; };
       timeouts = given profile.timeouts;
+      inherit (profile.container) nameservers;
       nix = optionalAttrs (profile.container.nix.access != "none") { inherit (profile.container.nix) access; };
       binds = mapAttrsToList (target: bind: {
         source = bind.hostPath;
@@ -104,6 +105,8 @@ in
         deny
         openPorts
         ;
+      externalInterface = lib.toList cfg.network.externalInterface;
+      masquerade = if cfg.network.nat.enable then null else false;
     });
     maxConcurrent = mkIf (!cfg.polling.enable) (lib.mkForce 0);
     driver = mkIf (cfg.driver != "nspawn") (mkDefault cfg.driver);

@@ -2,12 +2,25 @@
 
 import type { NetworkConfig } from './settings.ts';
 import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.ts';
-import { addressRange, boundsOf, integer, nameserver, network } from './kinds.ts';
-import { describe, readScalar, type Findings, type Section } from './reader.ts';
+import { addressRange, boundsOf, flag, integer, nameserver, network } from './kinds.ts';
+import { describe, readScalar, type Findings, type Kind, type Section } from './reader.ts';
 
-const keys = ['pool', 'prefix', 'nameservers', 'allow', 'deny', 'openPorts'] as const;
+const keys = ['pool', 'prefix', 'nameservers', 'allow', 'deny', 'openPorts', 'externalInterface', 'masquerade'] as const;
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
 const port = integer(1, 65_535);
+
+/** An interface of this host by which packets may leave it. The kernel takes more letters; no one uses them. */
+const interfaceName: Kind<string> = {
+  expected: 'the name of an interface such as eth0, at most 15 characters',
+  parse(value) {
+    if (typeof value !== 'string' || !/^[A-Za-z0-9_][A-Za-z0-9._@-]{0,14}$/.test(value)) return undefined;
+    if (value === 'lo')
+      return { message: `is ${describe(value)}, by which nothing leaves this host`, remedy: 'name another, or leave it out' };
+    if (value.startsWith('fr-'))
+      return { message: `is ${describe(value)}, an interface of a machine`, remedy: 'name one that leads away from this host' };
+    return { value };
+  },
+};
 
 /** The network, with defaults for what was not given or was a mistake. */
 export function readNetwork(root: Section, findings: Findings): NetworkConfig {
@@ -29,9 +42,7 @@ export function readNetwork(root: Section, findings: Findings): NetworkConfig {
   return {
     pool,
     prefix,
-    nameservers: itemsOf('nameservers', 'IPv4 addresses')
-      .map(({ value, path }) => readScalar(value, path, nameserver, findings))
-      .filter((item) => item !== undefined),
+    nameservers: readNameservers(section, findings),
     allow,
     deny: itemsOf('deny', 'networks such as 203.0.113.0/24')
       .map(({ value, path }) => readScalar(value, path, network, findings))
@@ -39,7 +50,28 @@ export function readNetwork(root: Section, findings: Findings): NetworkConfig {
     openPorts: itemsOf('openPorts', 'TCP ports')
       .map(({ value, path }) => readScalar(value, path, port, findings))
       .filter((item) => item !== undefined),
+    externalInterface: readInterfaces(section, findings),
+    masquerade: section?.get('masquerade', flag) ?? true,
   };
+}
+
+/** Resolvers, of the network or of a profile. */
+export function readNameservers(section: Section | undefined, findings: Findings): readonly string[] {
+  return (section?.list('nameservers', 'IPv4 addresses') ?? [])
+    .map(({ value, path }) => readScalar(value, path, nameserver, findings))
+    .filter((item) => item !== undefined);
+}
+
+/** One name, or a list of them. */
+function readInterfaces(section: Section | undefined, findings: Findings): readonly string[] {
+  const key = 'externalInterface';
+  const given = section?.raw(key);
+  const items =
+    section === undefined || typeof given !== 'string'
+      ? section?.list(key, 'names of interfaces such as eth0')
+      : [{ value: given, path: section.pathOf(key) }];
+  const names = (items ?? []).map(({ value, path }) => readScalar(value, path, interfaceName, findings));
+  return [...new Set(names.filter((name) => name !== undefined))];
 }
 
 /** maxConcurrent must fit the pool: a machine without a slot would only ever wait. */

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import type { Bind, Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
 import type { Host } from './token-file.ts';
 import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
+import { readNameservers } from './network.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
 
@@ -18,6 +19,7 @@ const keys = [
   'timeouts',
   'runner',
   'runnerSha256',
+  'nameservers',
   'binds',
   'environment',
   'max',
@@ -82,6 +84,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
   const runnerSha256 = section.get('runnerSha256', sha256);
   const nixAccess = readNixAccess(section);
   const forks = section.get('forks', oneOf(['accept', 'refuse']));
+  const nameservers = readNameservers(section, findings);
   const binds = section.list('binds', 'binds such as /a:/b:ro').map(({ value, path }) => readBind(value, path, findings));
   const environment = readEnvironment(section, findings);
   const max = section.get('max', integer(1, 10_000));
@@ -97,6 +100,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
     ...(runnerSha256 === undefined ? {} : { runnerSha256 }),
     ...(nixAccess === undefined ? {} : { nixAccess }),
     ...(forks === 'refuse' ? { refusesForks: true } : {}),
+    ...(nameservers.length === 0 ? {} : { nameservers }),
     binds: found,
     environment,
   };

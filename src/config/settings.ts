@@ -38,6 +38,10 @@ export type NetworkConfig = {
   readonly deny: readonly string[];
   /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
   readonly openPorts: readonly number[];
+  /** Interfaces of the host that machines' packets may leave by; empty = any. */
+  readonly externalInterface: readonly string[];
+  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
+  readonly masquerade: boolean;
 };
 
 export type Config = {

@@ -155,6 +155,8 @@ export type Profile = {
   readonly nixAccess?: NixAccess;
   /** Takes no job of a fork's pull request, nor one of which that is not known. */
   readonly refusesForks?: true;
+  /** Resolvers that its machines use, and the only ones that they reach; undefined = those of the network. */
+  readonly nameservers?: readonly string[];
   readonly binds: readonly Bind[];
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;

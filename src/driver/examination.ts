@@ -10,6 +10,7 @@ import { isControllerError } from '../errors.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
 import { imageOf } from './image.ts';
+import { missingInterfaces } from './network-host.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
 import { entryIsThere, exists } from './presence.ts';
 
@@ -37,6 +38,8 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     const checks = configuredChecks({ ...input, stateDir, log: { info: heard, warn: heard } });
     looks.push(...checks.map((check) => findingsOfCheck(check)));
     looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
+    if (input.network.externalInterface.length > 0)
+      looks.push(findingsOf({ area: host, name: 'external interface' }, () => uplinks(input.network.externalInterface)));
     for (const profile of input.profiles)
       looks.push(findingsOf({ area: `profile ${profile.name}`, name: 'template' }, () => tools(profile)));
   }
@@ -92,6 +95,16 @@ async function forwarding(): Promise<readonly Finding[]> {
   if ((await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim() === '1') return [wellAt(place, 'net.ipv4.ip_forward is on.')];
   const what = 'net.ipv4.ip_forward is off; the service turns it on when it starts';
   return [faultAt(place, { what, remedy: 'set it to 1 for good, in /etc/sysctl.d' }, 'warning')];
+}
+
+/** One that comes and goes, as those of a VPN do, keeps no service from starting; without any, no machine reaches anything. */
+async function uplinks(names: readonly string[]): Promise<readonly Finding[]> {
+  const place = { area: host, name: 'external interface' };
+  const missing = await missingInterfaces(names);
+  if (missing.length === 0) return [wellAt(place, `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} there.`)];
+  const what = `${missing.join(', ')} of network.externalInterface ${missing.length === 1 ? 'does' : 'do'} not exist`;
+  const remedy = 'bring it up, or name one that `ip link` lists';
+  return [faultAt(place, { what, remedy }, missing.length === names.length ? 'failed' : 'warning')];
 }
 
 async function freeDisk(path: string, floor: number): Promise<readonly Finding[]> {

@@ -3,18 +3,23 @@
 
 import type { Clock } from '../clock.ts';
 import { isControllerError } from '../errors.ts';
+import type { MachineId } from '../core/model.ts';
 import type { Log } from '../log.ts';
 import { fingerprint, perform } from './exec.ts';
 import { rulesOf, tableOf } from './network.ts';
-import type { RulesInput } from './network.ts';
+import type { OwnNameservers, RulesInput } from './network.ts';
 
 export type Firewall = {
-  /** Puts these rules in force; they are what is kept from now on. */
-  apply(input: RulesInput): Promise<void>;
+  /** Puts these rules in force; they are what is kept from now on. `known`: narrowed machines that are there already. */
+  apply(input: RulesInput, known?: OwnNameservers): Promise<void>;
   /** Resolves when the table is whole, or was two seconds ago. Rejects with DRIVER_FAILED when it is not and cannot be made so. */
   look(): Promise<void>;
   /** As look, for whoever does not wait for it: what fails is in the log, and tried again at the next look. */
   watch(): void;
+  /** Resolves when this machine may ask these resolvers and no others. Rules were applied before. */
+  narrow(id: MachineId, nameservers: readonly string[]): Promise<void>;
+  /** Of a machine that is gone: nothing has its name any more, so the rules are not written anew for it. */
+  forget(id: MachineId): void;
 };
 
 /** The kernel's tables, as far as this needs them. */
@@ -31,11 +36,21 @@ const nft: Tables = {
   fingerprint: (table) => fingerprint(table, timeoutMs),
 };
 
+/** What was applied last. `upTo`: the narrowing that it has, and all before. */
+type Kept = {
+  readonly input: RulesInput;
+  readonly upTo: number;
+  readonly print: string | undefined;
+  readonly wholeAt: number;
+};
+
 export type FirewallInput = { readonly controllerId: string; readonly clock: Clock; readonly log: Log; readonly tables?: Tables };
 
 export function createFirewall({ controllerId, clock, log, tables = nft }: FirewallInput): Firewall {
   const table = tableOf(controllerId);
-  let kept: { readonly rules: string; readonly print: string | undefined; readonly wholeAt: number } | undefined;
+  let kept: Kept | undefined;
+  const own = new Map<MachineId, readonly string[]>();
+  let narrowings = 0;
   let last: Promise<unknown> = Promise.resolve();
   let looking: Promise<void> | undefined;
   let failing = false;
@@ -47,16 +62,30 @@ export function createFirewall({ controllerId, clock, log, tables = nft }: Firew
     return turn;
   }
 
-  async function put(rules: string): Promise<void> {
-    await tables.replace(rules);
+  async function put(input: RulesInput): Promise<void> {
+    const upTo = narrowings;
+    await tables.replace(rulesOf(input, own));
     const wholeAt = clock.now();
-    kept = { rules, print: await tables.fingerprint(table), wholeAt };
+    kept = { input, upTo, print: await tables.fingerprint(table), wholeAt };
     failing = false;
+  }
+
+  async function apply(input: RulesInput, known: OwnNameservers): Promise<void> {
+    for (const [id, nameservers] of known) own.set(id, nameservers);
+    await put(input);
+  }
+
+  async function narrow(id: MachineId, nameservers: readonly string[]): Promise<void> {
+    own.set(id, nameservers);
+    narrowings += 1;
+    const wanted = narrowings;
+    // Of those that come at once, the first that is in turn writes for all.
+    await inTurn(async () => (kept === undefined || kept.upTo >= wanted ? undefined : put(kept.input)));
   }
 
   async function mend(): Promise<void> {
     if (kept === undefined) return;
-    const { rules, print, wholeAt } = kept;
+    const { input, print, wholeAt } = kept;
     const at = clock.now();
     try {
       const seen = await tables.fingerprint(table);
@@ -65,7 +94,7 @@ export function createFirewall({ controllerId, clock, log, tables = nft }: Firew
         failing = false;
         return;
       }
-      await put(rules);
+      await put(input);
       const what = seen === undefined ? 'gone' : 'altered';
       const sentence = `our nftables table was ${what} and is applied again; until now machines could reach what they may not`;
       log.warn('host-error', { table: `inet ${table}`, what, withinMs: clock.now() - wholeAt }, sentence);
@@ -85,8 +114,10 @@ export function createFirewall({ controllerId, clock, log, tables = nft }: Firew
   }
 
   return {
-    apply: (input) => inTurn(() => put(rulesOf(input))),
+    apply: (input, known = new Map()) => inTurn(() => apply(input, known)),
     look,
+    narrow,
+    forget: (id) => void own.delete(id),
     watch() {
       void look().catch((error: unknown) => {
         if (!isControllerError(error)) throw error;

@@ -11,6 +11,7 @@ import { tryPerform, tryRun } from './exec.ts';
 import { refusesIdmap } from './file-systems.ts';
 import { isApart } from './hands.ts';
 import { checkAddresses } from './host-addresses.ts';
+import { missingInterfaces } from './network-host.ts';
 import type { DriverNetwork } from './network.ts';
 import { checkDaemon } from './nix-daemon.ts';
 import { pinFault } from './runner-pin.ts';
@@ -65,6 +66,12 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
   if (reasons.length > 0) {
     throw new ControllerError('DRIVER_UNAVAILABLE', `This host cannot run machines. ${reasons.join(' ')}`, { details: { reasons } });
   }
+  for (const name of await missingInterfaces(input.network.externalInterface))
+    input.log.warn(
+      'warning',
+      { interface: name },
+      `network.externalInterface ${name} does not exist; machines reach nothing by it until it does`,
+    );
   const instances = Number(await readFile('/proc/sys/fs/inotify/max_user_instances', 'utf8'));
   // A systemd takes some thirty; without them it does not start.
   const boots = input.profiles.some(({ template }) => template.kind === 'system' || template.kind === 'nixos');

@@ -3,7 +3,9 @@
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { MachineId } from '../core/model.ts';
-import type { MachinePaths } from './nspawn-unit.ts';
+import type { OwnNameservers } from './network.ts';
+import { pathsOf, type MachinePaths } from './nspawn-unit.ts';
+import { namesIn } from './presence.ts';
 
 /** What machine.json says; `version` is that of this shape. */
 export type Marker = {
@@ -13,6 +15,8 @@ export type Marker = {
   readonly slot: number;
   readonly startedAt: number;
   readonly profile: string;
+  /** Resolvers that it may ask in place of everybody's. */
+  readonly nameservers?: readonly string[];
 };
 
 export async function writeMarker(paths: MachinePaths, marker: Marker): Promise<void> {
@@ -32,8 +36,15 @@ export async function readMarker(paths: MachinePaths): Promise<Marker | undefine
   }
 }
 
+/** Of those machines that have resolvers of their own, whoever started them. */
+export async function nameserversOfMachines(stateDir: string): Promise<OwnNameservers> {
+  const markers = await Promise.all(namesIn(`${stateDir}/machines`).map((name) => readMarker(pathsOf(stateDir, name))));
+  return new Map(markers.flatMap((marker) => (marker?.nameservers === undefined ? [] : [[marker.id, marker.nameservers] as const])));
+}
+
 function isMarker(value: unknown): value is Marker {
   if (typeof value !== 'object' || value === null) return false;
-  const { version, id, slot, startedAt } = value as Record<string, unknown>;
-  return version === 1 && typeof id === 'string' && Number.isInteger(slot) && typeof startedAt === 'number';
+  const { version, id, slot, startedAt, nameservers = [] } = value as Record<string, unknown>;
+  const addresses = Array.isArray(nameservers) && nameservers.every((address) => typeof address === 'string');
+  return version === 1 && typeof id === 'string' && Number.isInteger(slot) && typeof startedAt === 'number' && addresses;
 }

@@ -4,17 +4,28 @@ import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { isIpv4 } from './network.ts';
 import type { Endpoint } from './network.ts';
+import { exists } from './presence.ts';
 
-/** MTU of the interface with the default route; 1500 when there is none. */
-export async function uplinkMtu(): Promise<number> {
+/** The smallest MTU of these interfaces, or that of the one with the default route where none is named; 1500 when there is none. */
+export async function uplinkMtu(names: readonly string[]): Promise<number> {
+  const missing = await missingInterfaces(names);
+  const uplinks = names.length > 0 ? names.filter((name) => !missing.includes(name)) : await defaultUplinks();
+  const found = await Promise.all(uplinks.map(async (name) => Number(await readFile(`/sys/class/net/${name}/mtu`, 'utf8'))));
+  const usable = found.filter((mtu) => Number.isInteger(mtu) && mtu >= 576);
+  return usable.length === 0 ? 1500 : Math.min(...usable, 65_535);
+}
+
+async function defaultUplinks(): Promise<readonly string[]> {
   const routes = await readFile('/proc/net/route', 'utf8');
-  const name = routes
-    .split('\n')
-    .map((line) => line.split('\t'))
-    .find((fields) => fields[1] === '00000000' && fields[7] === '00000000')?.[0];
-  if (name === undefined) return 1500;
-  const mtu = Number(await readFile(`/sys/class/net/${name}/mtu`, 'utf8'));
-  return Number.isInteger(mtu) && mtu >= 576 ? Math.min(mtu, 65_535) : 1500;
+  const lines = routes.split('\n').map((line) => line.split('\t'));
+  const name = lines.find((fields) => fields[1] === '00000000' && fields[7] === '00000000')?.[0];
+  return name === undefined ? [] : [name];
+}
+
+/** Those that this host has no interface of, now. */
+export async function missingInterfaces(names: readonly string[]): Promise<readonly string[]> {
+  const there = await Promise.all(names.map((name) => exists(`/sys/class/net/${name}`)));
+  return names.filter((_, index) => there[index] !== true);
 }
 
 /** Addresses and ports that these URLs mean now. A name that does not resolve is left out and told. */

@@ -19,6 +19,10 @@ export type DriverNetwork = {
   readonly deny: readonly string[];
   /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
   readonly openPorts: readonly number[];
+  /** Interfaces of the host that machines' packets may leave by; empty = any. */
+  readonly externalInterface: readonly string[];
+  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
+  readonly masquerade: boolean;
 };
 
 /** An IPv4 address and TCP port of a forge. */
@@ -107,16 +111,23 @@ export type RulesInput = {
   readonly nameservers: readonly string[];
 };
 
+/** Machines that ask resolvers of their own, and no others. */
+export type OwnNameservers = ReadonlyMap<MachineId, readonly string[]>;
+
 /**
  * `nft -f`: our one table, replaced as a whole in one transaction. What a machine may not reach is rejected, so that a step fails at once
  * and does not hang; forged packets and those of neighbours are dropped. Names are asked of the resolvers alone, or of this host: whoever
- * keeps a log of names there sees all of them.
+ * keeps a log of names there sees all of them. Whom a machine may ask, and by which interface its packets leave, is decided before what is
+ * established: a flow of the slot's last machine, or a route that changed, opens nothing.
  */
-export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput): string {
+export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput, own: OwnNameservers = new Map()): string {
   const table = `inet ${tableOf(controllerId)}`;
   const group = linkGroupOf(controllerId);
   const pool = `${network.pool.first}-${network.pool.last}`;
   const forges = endpoints.map((endpoint) => `${endpoint.address} . ${endpoint.port}`);
+  const narrowed = [...own].map(([id, addresses]) => [`"${interfaceOf(id)}"`, addresses.filter(isIpv4)] as const);
+  const ownResolvers = narrowed.flatMap(([name, addresses]) => addresses.map((address) => `${name} . ${address}`));
+  const uplinks = network.externalInterface.map((name) => `"${name}"`);
   return `table ${table}
 delete table ${table}
 table ${table} {
@@ -127,14 +138,19 @@ table ${table} {
   set denied { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.deny)}}
   set refused { type ipv4_addr; flags interval; auto-merge; ${elementsOf(refusedRanges)}}
   set ports { type inet_service; ${elementsOf(network.openPorts.map(String))}}
+  set narrowed { type ifname; ${elementsOf(narrowed.map(([name]) => name))}}
+  set own-resolvers { type ifname . ipv4_addr; ${elementsOf(ownResolvers)}}
+  set uplinks { type ifname; ${elementsOf(uplinks)}}
 
   chain genuine {
     meta nfproto ipv6 drop
     ip saddr != @pool drop
     fib saddr . iif oif missing drop
+    iifname @narrowed meta l4proto { tcp, udp } th dport { 53, 853 } iifname . ip daddr != @own-resolvers reject with icmpx admin-prohibited
   }
   chain reachable {
     ip daddr . tcp dport @forges accept
+    iifname . ip daddr @own-resolvers meta l4proto { tcp, udp } th dport 53 accept
     ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept
   }
   chain to-host {
@@ -151,7 +167,7 @@ table ${table} {
     type filter hook forward priority filter - 10; policy accept;
     iifgroup ${group} jump genuine
     iifgroup ${group} oifgroup ${group} drop
-    oifgroup ${group} ct state established,related accept
+${uplinks.length === 0 ? '' : `    iifgroup ${group} oifname != @uplinks reject with icmpx admin-prohibited\n`}    oifgroup ${group} ct state established,related accept
     oifgroup ${group} drop
     iifgroup != ${group} accept
     ct state established,related accept
@@ -162,11 +178,15 @@ table ${table} {
     meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited
     ip daddr @refused reject with icmpx admin-prohibited
   }
-  chain hide {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr @pool oifgroup != ${group} masquerade
-  }
+${network.masquerade ? hideChainOf(group, uplinks.length > 0) : ''}}
+`;
 }
+
+function hideChainOf(group: number, uplinks: boolean): string {
+  return `  chain hide {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr @pool oifgroup != ${group} ${uplinks ? 'oifname @uplinks ' : ''}masquerade
+  }
 `;
 }
 

@@ -23,7 +23,7 @@ import { heldImage, imageKeyOf, preparedImageOf, requirePin } from './image.ts';
 import { listMachines } from './listing.ts';
 import { dropDatabases } from './nix-own.ts';
 import { prepareHost } from './making.ts';
-import { writeMarker } from './marker.ts';
+import { nameserversOfMachines, writeMarker } from './marker.ts';
 import { resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf } from './nspawn-unit.ts';
@@ -101,12 +101,12 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     const [images, resolvers, mtu, endpoints] = await Promise.all([
       Promise.all([...templates].map(async ([key, profile]) => [key, await preparedImageOf(stateDir, profile)] as const)),
       resolversOf(network),
-      uplinkMtu(),
+      uplinkMtu(network.externalInterface),
       resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
         log.warn('host-error', { url, error }, 'a forge name did not resolve; machines cannot reach it until it does'),
       ),
     ]);
-    await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers });
+    await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers }, await nameserversOfMachines(stateDir));
     await dropDatabases(
       stateDir,
       images.map(([, image]) => image),
@@ -159,6 +159,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
 
   async function startOnce(spec: MachineSpec): Promise<void> {
     const paths = pathsOf(stateDir, spec.id);
+    const { nameservers } = spec.profile;
     const host = await ready();
     // Begun here, waited for below: it costs a start nothing that way.
     firewall.watch();
@@ -177,14 +178,16 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       slot: spec.slot,
       startedAt: clock.now(),
       profile: spec.profile.name,
+      ...(nameservers === undefined ? {} : { nameservers }),
     });
+    if (nameservers !== undefined) await firewall.narrow(spec.id, nameservers);
     const image = await heldImage(site, spec, host.images);
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
     const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.
     const shared = fillShared(paths, { spec, image }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
-    await Promise.all([shared, makeRoot(spec, image, host.resolvers), firewall.look()]);
+    await Promise.all([shared, makeRoot(spec, image, nameservers ?? host.resolvers), firewall.look()]);
     await way.launch(link, { controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
@@ -234,7 +237,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
 
   async function remove(id: MachineId): Promise<void> {
     requireId(id);
-    return removeMachine({ ...site, clock, id });
+    await removeMachine({ ...site, clock, id });
+    firewall.forget(id);
   }
 
   return {

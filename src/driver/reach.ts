@@ -24,7 +24,11 @@ export async function reachFromMachine(
   { controllerId, network }: ReachInput,
   urls: readonly string[],
 ): Promise<ReadonlyMap<string, Reached>> {
-  const [resolvers, mtu, endpoints] = await Promise.all([resolversOf(network), uplinkMtu(), resolveEndpoints(urls, () => undefined)]);
+  const [resolvers, mtu, endpoints] = await Promise.all([
+    resolversOf(network),
+    uplinkMtu(network.externalInterface),
+    resolveEndpoints(urls, () => undefined),
+  ]);
   const link: LinkInput = { controllerId, id, slot: freeSlotOf(network), network, mtu };
   const table = tableOf(controllerId);
   // The table of a service that runs, or of machines that run on without one, is the one to be tried.

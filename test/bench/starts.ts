@@ -85,7 +85,16 @@ export async function measurePort(stage: Stage, runs: number): Promise<readonly 
   const driver = createNspawnDriver({
     controllerId: 'bench-port',
     stateDir: '/srv/bench/port',
-    network: { pool: { first: '10.88.0.0', last: '10.88.255.255' }, prefix: 24, nameservers: [], allow: [], deny: [], openPorts: [] },
+    network: {
+      pool: { first: '10.88.0.0', last: '10.88.255.255' },
+      prefix: 24,
+      nameservers: [],
+      allow: [],
+      deny: [],
+      openPorts: [],
+      externalInterface: [],
+      masquerade: true,
+    },
     profiles: [profile],
     forgeUrls: [],
     log: createMemoryLog(),

@@ -103,6 +103,14 @@ test('a good forge is good in every finding, and nothing is changed there', asyn
   expect(seen.text).not.toContain(token);
 });
 
+test.each([
+  ['nowhere0', 'failed', 'nowhere0 of network.externalInterface does not exist'],
+  ['[nowhere0, nowhere1]', 'failed', 'nowhere0, nowhere1 of network.externalInterface do not exist'],
+])('a host without the interface that machines are to leave by is told: %s', async (externalInterface, state, sentence) => {
+  const seen = await told(await configured({ more: `network: {externalInterface: ${externalInterface}}` }));
+  expect(at(seen, 'host', 'external interface')).toMatchObject([{ state, sentence: says(sentence), remedy: says('ip link') }]);
+});
+
 test('a forge that is too old is told with its version, and its token is looked at all the same', async () => {
   const { url, token } = await forgejoWithDemo('14.0.2+gitea-1.22.0');
   const seen = await told(await configured({ url, token }));

@@ -12,7 +12,16 @@ import { transientUnits } from '../../src/driver/transient-units.ts';
 
 const controllerId = 'listing-test';
 const id = 'j0000001abc';
-const network = { pool: { first: '192.0.2.0', last: '192.0.2.255' }, prefix: 30, nameservers: [], allow: [], deny: [], openPorts: [] };
+const network = {
+  pool: { first: '192.0.2.0', last: '192.0.2.255' },
+  prefix: 30,
+  nameservers: [],
+  allow: [],
+  deny: [],
+  openPorts: [],
+  externalInterface: [],
+  masquerade: true,
+};
 const way = transientUnits(controllerId);
 let stateDir: string;
 

@@ -59,7 +59,28 @@ export const nixTargets: readonly Target[] = [
   {
     file: 'src/driver/network.ts',
     tests: ['test/unit/driver-network.test.ts'],
-    mutations: [['what is denied is reached', '    ip daddr @denied reject with icmpx admin-prohibited\n', '']],
+    mutations: [
+      ['what is denied is reached', '    ip daddr @denied reject with icmpx admin-prohibited\n', ''],
+      ['a machine with resolvers of its own asks those of the network, too', 'iifname @narrowed meta', 'iifname "none" meta'],
+      [
+        'only what is new has to leave by a named interface',
+        '${group} oifname != @uplinks reject',
+        '${group} ct state new oifname != @uplinks reject',
+      ],
+      [
+        'what leaves is masked whatever was said',
+        "network.masquerade ? hideChainOf(group, uplinks.length > 0) : ''",
+        'hideChainOf(group, uplinks.length > 0)',
+      ],
+    ],
+  },
+  {
+    file: 'src/driver/firewall.ts',
+    tests: ['test/unit/driver-firewall.test.ts'],
+    mutations: [
+      ['a machine starts before its resolvers are in the rules', 'kept.upTo >= wanted', 'kept.upTo >= 0'],
+      ['machines of the service before this one are forgotten', 'for (const [id, nameservers] of known) own.set(id, nameservers);', ''],
+    ],
   },
   {
     file: 'src/core/admission.ts',

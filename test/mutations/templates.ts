@@ -71,7 +71,11 @@ export const templateTargets: readonly Target[] = [
     tests: ['test/unit/driver-network.test.ts'],
     mutations: [
       ['any name server may be asked', '    meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited\n', ''],
-      ['any name server may be asked over TCP', 'meta l4proto { tcp, udp } th dport { 53, 853 }', 'meta l4proto udp th dport { 53, 853 }'],
+      [
+        'any name server may be asked over TCP',
+        '    meta l4proto { tcp, udp } th dport { 53, 853 }',
+        '    meta l4proto udp th dport { 53, 853 }',
+      ],
     ],
   },
 ];

@@ -186,8 +186,21 @@ in
         3142
         5000
       ];
+      externalInterface = "enp1s0";
+      nat.enable = false;
+    };
+    profiles.inside = {
+      labels = [ "inside" ];
+      container.nameservers = [ "10.1.2.53" ];
     };
     settings.maxConcurrent = 200;
+  };
+
+  uplinks = with' {
+    network.externalInterface = [
+      "enp1s0"
+      "wg0"
+    ];
   };
 
   closed-firewall = with' { network.passHostFirewall = false; };

@@ -26,7 +26,8 @@ const managers = `{ options = {
 }; }`;
 const least = `{ services.forgejo-runner-controller = {
   enable = lib.mkDefault true; tokenFile = lib.mkDefault "/run/t"; forges.least = { url = "https://forge.example.org"; scope.user = true; }; }; }`;
-const isWhole = (text: string) => /enable = true;/.test(text.replaceAll(/services\.(?:forgejo|postgresql)\.enable = true;/g, ''));
+const isWhole = (text: string) =>
+  /enable = true;/.test(text.replaceAll(/(?:services\.(?:forgejo|postgresql)|networking\.nat)\.enable = true;/g, ''));
 
 let opened: Awaited<ReturnType<typeof openNix>>;
 let all: ReadonlyMap<string, Evaluated>;

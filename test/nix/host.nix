@@ -95,6 +95,11 @@ in
       networking = {
         hostName = text "build-host";
         nftables.enable = flag false;
+        nat = {
+          enable = flag false;
+          externalInterface = text "";
+          internalIPs = words;
+        };
         dhcpcd.denyInterfaces = words;
         networkmanager.unmanaged = words;
         firewall = {

@@ -88,6 +88,8 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
   ],
   [more('network.pool = "192.168.1.1";'), 'network.pool is "192.168.1.1". Write FIRST-LAST or a CIDR'],
   [more('network.pool = "10.0.0.0/24"; network.prefix = 26;'), 'settings.maxConcurrent is 7, but network.pool has room for 4 machines.'],
+  [more('network.externalInterface = "lo";'), 'network.externalInterface has "lo", by which nothing leaves this host. Name the interface'],
+  [more('network.externalInterface = [ "eth0" "fr-j0000001abc" ];'), 'network.externalInterface has "fr-j0000001abc", by which nothing'],
   [more('openFirewall = true; apiTokenFile = "/run/a";'), 'openFirewall is set, but the API listens on 127.0.0.1 alone.'],
   [more('openFirewall = true; settings.http.host = "0.0.0.0";'), 'openFirewall is set without apiTokenFile, and then nobody is answered'],
   [more('configFile = "/run/agenix/c.yaml";'), 'configFile is set beside forges, which would have no effect.'],
@@ -124,6 +126,9 @@ const slips: readonly (readonly [module: string, words: RegExp])[] = [
   [more(`settings.controllerId = ${long};`), /settings\.controllerId' is not of type/],
   [more('configFile = "config.yaml";'), /configFile' is not of type/],
   [more('driver = "docker";'), /driver' is not of type/],
+  [more('network.externalInterface = "eth 0";'), /network\.externalInterface' is not of type `name of a network interface/],
+  [more('network.nat.enable = "no";'), /network\.nat\.enable' is not of type/],
+  [more('profiles.a.container.nameservers = "9.9.9.9";'), /profiles\.a\.container\.nameservers' is not of type/],
   [more('network.openPorts = [ 70000 ];'), /network\.openPorts.*' is not of type/],
   [
     `{ imports = [ ${more('network.pool = "10.0.0.0/8";')} { ${service('network.pool = "10.1.0.0/16";')} } ]; }`,

@@ -248,6 +248,15 @@ test('the driver nixos-container has its command, its unit and its folders on th
   expect([(await loaded('away')).driver, evaluatedAs('away').enableContainers]).toEqual(['nspawn', false]);
 });
 
+test('uplinks, masquerading and name servers of a profile reach the service as its own settings, and are left to it where nothing is set', async () => {
+  const { network, profiles } = await loaded('network');
+  expect(network).toMatchObject({ externalInterface: ['enp1s0'], masquerade: false, nameservers: ['9.9.9.9'] });
+  expect(profiles).toMatchObject([{ name: 'inside', nameservers: ['10.1.2.53'] }]);
+  expect((await loaded('away')).profiles[0]).not.toHaveProperty('nameservers');
+  expect((await loaded('uplinks')).network).toMatchObject({ externalInterface: ['enp1s0', 'wg0'], masquerade: true });
+  expect((await loaded('away')).network).toMatchObject({ externalInterface: [], masquerade: true });
+});
+
 test('what stands in settings wins over the options, and a state directory of its own is made', async () => {
   const config = await loaded('settings-win');
   expect(config).toMatchObject({ controllerId: 'ci-1', stateDir: '/srv/runner-state', maxPerRepository: 3, logLevel: 'debug' });

@@ -21,6 +21,8 @@ describe('the environment alone', () => {
         allow: [],
         deny: [],
         openPorts: [],
+        externalInterface: [],
+        masquerade: true,
       },
     });
     expect(config.forges).toEqual([

@@ -38,6 +38,7 @@ describe('what loads', () => {
       template: { kind: 'directory', path: '/var/lib/machines/debian-12' },
       limits: { cpus: 8, memoryBytes: 16 * 1024 ** 3, tasks: 4096, diskBytes: 50e9 },
       timeouts: { jobMs: 21_600_000, startMs: 60_000 },
+      nameservers: ['9.9.9.9'],
       binds: [
         { source: '/srv/cache/debian', target: '/var/cache/debian', writable: false },
         { source: '/srv/scratch', target: '/scratch', writable: true },
@@ -53,9 +54,9 @@ profiles:
   - {name: a, labels: [x], limits: {memory: none, disk: 1.5GiB}, environment: {A: "yes", B: "1"}, binds: [/a, "/b:/c:rw"]}
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
-  - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse}
+  - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse, nameservers: [1.1.1.1, 10.1.2.53]}
   - {name: e, labels: [v], nix: {access: own}}
-network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9]}
+network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false}
 `;
     const config = await load({ yaml });
     expect(await load({ yaml: renderConfig(config) })).toEqual(config);
@@ -70,6 +71,20 @@ network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/2
       const { profiles } = await load({ yaml: `${basicYaml}profiles: [{labels: a, runnerSha256: "${pin}"}]` });
       expect(profiles[0]?.runnerSha256).toBe('ab'.repeat(32));
     }
+  });
+
+  test('machines leave by any interface with the address of the host, and ask the resolvers of the network, where nothing else is said', async () => {
+    const { network, profiles } = await load({ yaml: `${basicYaml}profiles: [{labels: a, nameservers: []}]` });
+    expect(network).toMatchObject({ externalInterface: [], masquerade: true });
+    expect(profiles[0]).not.toHaveProperty('nameservers');
+  });
+
+  test.each([
+    ['eth0', ['eth0']],
+    ['[eth0, wg0, eth0]', ['eth0', 'wg0']],
+  ])('network.externalInterface may be one name or a list: %s', async (text, expected) => {
+    const { network } = await load({ yaml: `${basicYaml}network: {externalInterface: ${text}}` });
+    expect(network.externalInterface).toEqual(expected);
   });
 
   test('the result is frozen to its depth', async () => {
@@ -215,6 +230,24 @@ describe('what is refused', () => {
     ['network.prefix', `${basicYaml}network: {prefix: 31}`, 'from 16 to 30'],
     ['network.nameservers[0]', `${basicYaml}network: {nameservers: [127.0.0.53]}`, 'the machine itself'],
     ['network.allow[0]', `${basicYaml}network: {allow: [0.0.0.0/0]}`, 'includes loopback'],
+    ['network.externalInterface', `${basicYaml}network: {externalInterface: "eth 0"}`, 'write the name of an interface such as eth0'],
+    ['network.externalInterface', `${basicYaml}network: {externalInterface: {}}`, 'is a map: write a list'],
+    [
+      'network.externalInterface[1]',
+      `${basicYaml}network: {externalInterface: [eth0, lo]}`,
+      'by which nothing leaves this host: name another',
+    ],
+    [
+      'network.externalInterface[0]',
+      `${basicYaml}network: {externalInterface: [fr-j0000001abc]}`,
+      'an interface of a machine: name one that',
+    ],
+    ['network.externalInterface[0]', `${basicYaml}network: {externalInterface: ["${'e'.repeat(16)}"]}`, 'at most 15 characters'],
+    ['network.externalInterface[0]', `${basicYaml}network: {externalInterface: ['eth0" }; flush ruleset; {']}`, 'write the name'],
+    ['network.masquerade', `${basicYaml}network: {masquerade: maybe}`, 'write true or false'],
+    ['profiles[0].nameservers[0]', `${basicYaml}profiles: [{labels: a, nameservers: [127.0.0.53]}]`, 'the machine itself'],
+    ['profiles[0].nameservers[1]', `${basicYaml}profiles: [{labels: a, nameservers: [9.9.9.9, "::1"]}]`, 'write the IPv4 address'],
+    ['profiles[0].nameservers', `${basicYaml}profiles: [{labels: a, nameservers: 9.9.9.9}]`, 'write a list'],
     ['network.deny[0]', `${basicYaml}network: {deny: [everything]}`, 'an IPv4 network such as'],
     ['http.port', `${basicYaml}http: {port: 65536}`, 'is the number 65536'],
     ['http.host', `${basicYaml}http: {host: example.org}`, 'an address of this host'],

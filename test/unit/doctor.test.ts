@@ -2,7 +2,7 @@
 // about on a real host.
 
 import { expect, test } from 'vitest';
-import { forgeFindings, reachFinding } from '../../src/daemon-doctor.ts';
+import { forgeFindings, nameserversFinding, reachFinding } from '../../src/daemon-doctor.ts';
 import { webhookFinding } from '../../src/daemon-doctor-webhook.ts';
 import { exitOf, faultAt, findingsOf, jsonOf, skippedAt, tableOf, wellAt } from '../../src/doctor.ts';
 import { ControllerError } from '../../src/errors.ts';
@@ -119,6 +119,37 @@ test.each([
   const { sentence, remedy, ...rest } = reachFinding({ area: 'forge home', name: 'from a machine' }, 'https://forge.example.org', reached);
   expect(rest).toEqual({ area: 'forge home', name: 'from a machine', state });
   expect(`${sentence} ${remedy ?? ''}`).toContain(words);
+});
+
+test('a forge that no machine reaches may be beyond another uplink, or know no way back to the pool', () => {
+  const network = { pool: { first: '10.9.0.0', last: '10.9.255.255' }, prefix: 24, nameservers: [], allow: [], deny: [], openPorts: [] };
+  const remedyWith = (more: { externalInterface: string[]; masquerade: boolean }) =>
+    reachFinding(place, 'https://forge.example.org', { code: 'EHOSTUNREACH', resolvers: [] }, { ...network, ...more }).remedy;
+  expect(remedyWith({ externalInterface: ['wg0'], masquerade: true })).toMatch(/one of network\.externalInterface$/);
+  expect(remedyWith({ externalInterface: [], masquerade: false })).toMatch(/way back to network\.pool$/);
+  expect(remedyWith({ externalInterface: [], masquerade: true })).toMatch(/may differ$/);
+});
+
+/** A resolver that knows no name of a local network. */
+const look = async (name: string, nameservers: readonly string[]) => {
+  expect(nameservers).toEqual(['10.1.2.53']);
+  if (name.endsWith('.lan')) throw Object.assign(new Error('no'), { code: 'ENOTFOUND' });
+};
+
+const foundFor = (forges: readonly string[], nameservers?: readonly string[]) =>
+  nameserversFinding({ name: 'big', ...(nameservers === undefined ? {} : { nameservers }) }, forges, look);
+
+test("resolvers of a profile's own are asked for every forge; one that they do not know is a warning with its reason", async () => {
+  const names = ['forge.lan', 'forge.example.org'];
+  expect(await foundFor(names)).toEqual([]);
+  expect(await foundFor(names.slice(1), ['10.1.2.53'])).toMatchObject([{ area: 'profile big', name: 'nameservers', state: 'ok' }]);
+  expect(await foundFor(names, ['10.1.2.53'])).toMatchObject([
+    {
+      state: 'warning',
+      sentence: 'Asked from this host, 10.1.2.53 tell no address of forge.lan (ENOTFOUND).',
+      remedy: expect.stringContaining('leave them out') as string,
+    },
+  ]);
 });
 
 test.each([

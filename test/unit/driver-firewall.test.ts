@@ -13,6 +13,8 @@ const network = {
   allow: [],
   deny: [],
   openPorts: [],
+  externalInterface: [],
+  masquerade: true,
 };
 const rules = (address: string) => ({ controllerId: 'main', network, endpoints: [{ address, port: 443 }], nameservers: [] });
 
@@ -105,6 +107,45 @@ test('rules that changed are those that are kept from then on, also when somebod
   await firewall.look();
   expect(kernel.rules).toContain('192.0.2.2');
   expect([kernel.writes, lines]).toEqual([2, []]);
+});
+
+test('machines that come at once with resolvers of their own are in the rules when each of them may start, in one or two writes', async () => {
+  const { kernel, lines, clock, firewall } = await createRig();
+  const ids = Array.from({ length: 20 }, (_, index) => `j00000${10 + index}abc`);
+  await Promise.all(
+    ids.map(async (id) => {
+      await firewall.narrow(id, ['10.2.0.1']);
+      expect(kernel.rules).toContain(`"fr-${id}" . 10.2.0.1`);
+    }),
+  );
+  expect(kernel.writes).toBeLessThanOrEqual(3);
+  clock.advance(2_000);
+  await firewall.look();
+  expect(lines).toEqual([]);
+});
+
+test('they stay in the rules that are applied again, and leave them with the first change after they are gone', async () => {
+  const { kernel, clock, firewall } = await createRig();
+  await firewall.apply(rules('192.0.2.1'), new Map([['j0000001abc', ['10.2.0.1']]]));
+  kernel.rules = undefined;
+  clock.advance(2_000);
+  await firewall.look();
+  expect(kernel.rules).toContain('"fr-j0000001abc" . 10.2.0.1');
+  await firewall.narrow('j0000002def', ['10.2.0.2']);
+  expect(kernel.rules).toContain('"fr-j0000001abc" . 10.2.0.1');
+  firewall.forget('j0000001abc');
+  await firewall.apply(rules('192.0.2.2'));
+  expect(kernel.rules).not.toContain('j0000001abc');
+  expect(kernel.rules).toContain('"fr-j0000002def" . 10.2.0.2');
+});
+
+test('a machine whose resolvers cannot be put into the rules does not start, and the next try writes them', async () => {
+  const { kernel, firewall } = await createRig();
+  kernel.refuses = true;
+  await expect(firewall.narrow('j0000001abc', ['10.2.0.1'])).rejects.toMatchObject({ code: 'DRIVER_FAILED' });
+  kernel.refuses = false;
+  await firewall.narrow('j0000001abc', ['10.2.0.1']);
+  expect(kernel.rules).toContain('"fr-j0000001abc" . 10.2.0.1');
 });
 
 test('before any rules were applied there is nothing to look at', async () => {

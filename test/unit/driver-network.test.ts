@@ -11,6 +11,8 @@ const network: DriverNetwork = {
   allow: [],
   deny: [],
   openPorts: [],
+  externalInterface: [],
+  masquerade: true,
 };
 const link = { controllerId: 'main', id: 'j0000001abc', slot: 2, network, mtu: 1400 };
 
@@ -122,6 +124,38 @@ describe('the rules', () => {
     const denied = lines.indexOf('ip daddr @denied reject with icmpx admin-prohibited');
     expect(denied).toBeGreaterThan(lines.indexOf('jump reachable'));
     expect(denied).toBeLessThan(lines.indexOf('ip daddr @allowed accept'));
+  });
+
+  test('with interfaces named, what leaves by another one is refused before all that is established, and only what leaves by them is masked', () => {
+    const [named, plain] = [{ ...network, externalInterface: ['eth0', 'wg0'] }, network].map((each) =>
+      rulesOf({ controllerId: 'main', network: each, endpoints: [], nameservers: [] }),
+    );
+    const refusal = `iifgroup ${linkGroupOf('main')} oifname != @uplinks reject with icmpx admin-prohibited`;
+    expect(named).toContain('set uplinks { type ifname; elements = { "eth0", "wg0" }; }');
+    expect(named).toContain(`oifgroup != ${linkGroupOf('main')} oifname @uplinks masquerade`);
+    const through = named?.slice(named.indexOf('chain through-host')) ?? '';
+    expect(through.indexOf(refusal)).toBeGreaterThan(through.indexOf('drop'));
+    expect(through.indexOf(refusal)).toBeLessThan(through.indexOf('established'));
+    expect(plain).not.toContain('@uplinks');
+  });
+
+  test('without masquerade nothing is masked, and all the rest of the rules is the same', () => {
+    const open = rulesOf({ controllerId: 'main', network: { ...network, masquerade: false }, endpoints: [], nameservers: [] });
+    const masked = rulesOf({ controllerId: 'main', network, endpoints: [], nameservers: [] });
+    expect(open).not.toMatch(/masquerade|postrouting/);
+    expect(masked.startsWith(open.replace(/\}\n$/, ''))).toBe(true);
+  });
+
+  test('a machine with resolvers of its own asks them alone, whatever the network has, allows or opens', () => {
+    const input = { controllerId: 'main', network: { ...network, allow: ['10.1.0.0/16'] }, endpoints: [], nameservers: ['9.9.9.9'] };
+    const own = rulesOf(input, new Map([['j0000001abc', ['10.2.0.1', '::1']], ['j0000002def', []]])); // prettier-ignore
+    expect(own).toContain('set narrowed { type ifname; elements = { "fr-j0000001abc", "fr-j0000002def" }; }');
+    expect(own).toContain('set own-resolvers { type ifname . ipv4_addr; elements = { "fr-j0000001abc" . 10.2.0.1 }; }');
+    const refusal =
+      'iifname @narrowed meta l4proto { tcp, udp } th dport { 53, 853 } iifname . ip daddr != @own-resolvers reject with icmpx admin-prohibited';
+    // With the checks of the sender, so before everything that lets through, an open flow of the slot's last machine included.
+    expect(chainOf('genuine')).toContain(refusal);
+    expect(chainOf('reachable')).toContain('iifname . ip daddr @own-resolvers meta l4proto { tcp, udp } th dport 53 accept');
   });
 
   test('a table name is what nft takes', () => {
