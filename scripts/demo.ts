@@ -245,6 +245,10 @@ async function keepOn(service: Service, place: Place, page: string): Promise<voi
 async function run(out: Screen): Promise<boolean> {
   await using stack = new AsyncDisposableStack();
   const begun = Date.now();
+  out.say(
+    `Eleven jobs of one Forgejo, each run in a container of its own by the packaged service: four of a matrix and one that needs them, one that fails,
+one that runs too long, two that exclude each other, one that is cancelled, and one that asks for a label nobody has.\n`,
+  );
   const place = await forgejoOf(stack);
   const forge = createDemoForge(place.url, place.token, id);
   out.say(`Forgejo ${await forge.version()} (${place.real ? values.forgejo : 'the stand-in'}), organization ${id}`);

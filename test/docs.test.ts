@@ -110,7 +110,7 @@ describe('the documents', () => {
     const about = [...text.matchAll(/^## (.+)$/gm)].map((hit) => (hit[1] ?? '').split(',')[0] ?? '');
     const runbook = about.slice(about.indexOf('A job waits'));
     // They leave no line of the service's journal.
-    const silent = /^(?:Behind a proxy|End everything at once|The doctor)$/;
+    const silent = /^(?:A job has no network|Behind a proxy|End everything at once|The doctor|Uninstall)$/;
     expect(runbook.filter((title) => !silent.test(title) && !questions.includes(title))).toEqual([]);
     const asked = (key: string) =>
       [...[text, read('README.md')].join('\n').matchAll(new RegExp(`"${key}":"(?:\\(([\\w|-]+)\\)|([\\w-]+))"`, 'g'))].flatMap((hit) =>

@@ -104,9 +104,7 @@ export function nextStepsOf(installed: Installed): string {
     ${before}node ${program} check-config --config ${file}
 
 With systemd
-  contrib/systemd/forgejo-runner-controller.service is the unit; README.md says how to install it. To go with this file it needs, by
-  systemctl edit forgejo-runner-controller:
-${unitLinesOf(credential, file)}
+  contrib/systemd/forgejo-runner-controller.service is the unit; README.md says how to install it. ${unitLinesOf(credential, file)}
 On NixOS, where its module writes the file (docs/NIXOS.md)
 ${nixLinesOf(installed, credential === undefined ? tokenFile : '/var/lib/secrets/forge-token')}
 `;
@@ -120,16 +118,17 @@ function credentialOf(tokenFile: string): string | undefined {
 const nodeFlags = '--optimize-for-size --max-semi-space-size=1 --liftoff --no-wasm-tier-up --no-wasm-dynamic-tiering';
 
 function unitLinesOf(credential: string | undefined, file: string): string {
-  return [
+  if (credential === 'forge-token' && file === `${folder}/config.yaml`) return 'It goes with this file as it is.\n';
+  const lines = [
     '[Service]',
     // The unit's own credential must not be asked for where there is none.
     'LoadCredential=',
     ...(credential === undefined ? [] : [`LoadCredential=${credential}:${folder}/token`]),
     ...(file === `${folder}/config.yaml` ? [] : ['ExecStart=', `ExecStart=/usr/bin/node ${nodeFlags} ${program} --config ${file}`]),
     '',
-  ]
-    .map((line) => (line === '' ? '' : `    ${line}`))
-    .join('\n');
+  ];
+  const told = lines.map((line) => (line === '' ? '' : `    ${line}`)).join('\n');
+  return `To go with this file it needs, by\n  systemctl edit forgejo-runner-controller:\n${told}`;
 }
 
 function nixLinesOf({ url, scope, labels }: Installed, tokenFile: string): string {

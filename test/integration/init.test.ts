@@ -67,6 +67,13 @@ test('init with flags writes a file that check-config takes, and names the token
   expect(await readFile(output, 'utf8')).toBe(written);
 });
 
+test('the names of the unit as it is shipped need no change of it', async () => {
+  const flags = flagsOf({ ...answers(), 'token-file': '$CREDENTIALS_DIRECTORY/forge-token', output: '-' });
+  const { stderr } = await end('init', ...flags);
+  expect(stderr).toContain('It goes with this file as it is.');
+  expect(stderr).not.toContain('systemctl edit');
+});
+
 test('init without a terminal names every flag that is missing, with exit code 2, and writes nothing', async () => {
   const output = join(folder, 'config.yaml');
   const { code, stdout, stderr } = await end('init', '--scope', 'user', '--output', output);
