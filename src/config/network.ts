@@ -1,6 +1,6 @@
 // Promises the network of a configuration: a private pool that can be cut into subnets, and what machines may reach beside it. Pure.
 
-import type { NetworkConfig } from './settings.ts';
+import type { Network } from '../core/model.ts';
 import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.ts';
 import { addressRange, boundsOf, flag, integer, nameserver, network } from './kinds.ts';
 import { describe, readScalar, type Findings, type Kind, type Section } from './reader.ts';
@@ -23,7 +23,7 @@ const interfaceName: Kind<string> = {
 };
 
 /** The network, with defaults for what was not given or was a mistake. */
-export function readNetwork(root: Section, findings: Findings): NetworkConfig {
+export function readNetwork(root: Section, findings: Findings): Network {
   const section = root.section('network', keys);
   const pool = section?.get('pool', addressRange) ?? { first: '192.168.100.0', last: '192.168.199.255' };
   const prefix = section?.get('prefix', integer(16, 30)) ?? 24;
@@ -75,7 +75,7 @@ function readInterfaces(section: Section | undefined, findings: Findings): reado
 }
 
 /** maxConcurrent must fit the pool: a machine without a slot would only ever wait. */
-export function checkCapacity(maxConcurrent: number, { pool, prefix }: NetworkConfig, findings: Findings): void {
+export function checkCapacity(maxConcurrent: number, { pool, prefix }: Network, findings: Findings): void {
   const slots = slotCountOf({ ...pool, prefix });
   if (maxConcurrent > slots)
     findings.add(
@@ -85,7 +85,7 @@ export function checkCapacity(maxConcurrent: number, { pool, prefix }: NetworkCo
     );
 }
 
-function checkPool({ first, last }: NetworkConfig['pool'], prefix: number, path: string, findings: Findings): void {
+function checkPool({ first, last }: Network['pool'], prefix: number, path: string, findings: Findings): void {
   const bounds = [addressToNumber(first), addressToNumber(last)] as const;
   const shown = `${first}-${last}`;
   const remedy = 'choose addresses within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 that nothing else uses';

@@ -1,6 +1,6 @@
 // Promises the shape of a configuration that was read and checked: whole, frozen, durations in milliseconds, sizes in bytes, no secret.
 
-import type { Profile, Scope } from '../core/model.ts';
+import type { Network, Profile, Scope } from '../core/model.ts';
 
 export type ForgeConfig = {
   readonly name: string;
@@ -24,24 +24,6 @@ export type ForgeConfig = {
     /** Where the forge is to send them, if the webhook is to be made sure of there. */
     readonly ensureUrl?: string;
   };
-};
-
-export type NetworkConfig = {
-  /** First and last IPv4 address of the pool, cut into subnets of `prefix` bits; e.g. 192.168.100.0-192.168.199.255 with 24 = 100 slots. */
-  readonly pool: { readonly first: string; readonly last: string };
-  readonly prefix: number;
-  /** Resolvers that machines use; empty = those of the host (its own stub excluded). */
-  readonly nameservers: readonly string[];
-  /** CIDRs in private ranges that machines may reach all the same. */
-  readonly allow: readonly string[];
-  /** CIDRs that machines may not reach, also where `allow` has them; forge and resolvers stay reachable. */
-  readonly deny: readonly string[];
-  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
-  readonly openPorts: readonly number[];
-  /** Interfaces of the host that machines' packets may leave by; empty = any. */
-  readonly externalInterface: readonly string[];
-  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
-  readonly masquerade: boolean;
 };
 
 export type Config = {
@@ -74,7 +56,7 @@ export type Config = {
   };
   readonly forges: readonly ForgeConfig[];
   readonly profiles: readonly Profile[];
-  readonly network: NetworkConfig;
+  readonly network: Network;
   /** Cron expression of the maintenance: unused registrations of ours, artefact audit. */
   readonly maintenance: string;
   /** Whether /metrics counts for each repository what its jobs used: who may ask then learns which repositories are busy. */

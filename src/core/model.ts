@@ -139,6 +139,25 @@ export type Limits = {
 /** startMs: launch to ready; pickMs: assigned to picked; jobMs: picked to done; stopMs: grace between asking and killing. */
 export type Timeouts = { readonly startMs: number; readonly pickMs: number; readonly jobMs: number; readonly stopMs: number };
 
+/** What machines reach, and by which addresses. */
+export type Network = {
+  /** First and last IPv4 address of the pool, cut into subnets of `prefix` bits; e.g. 192.168.100.0-192.168.199.255 with 24 = 100 slots. */
+  readonly pool: { readonly first: string; readonly last: string };
+  readonly prefix: number;
+  /** Resolvers that machines use; empty = those of the host (its own stub excluded). */
+  readonly nameservers: readonly string[];
+  /** CIDRs in private ranges that machines may reach all the same. */
+  readonly allow: readonly string[];
+  /** CIDRs that machines may not reach, also where `allow` has them; forge and resolvers stay reachable. */
+  readonly deny: readonly string[];
+  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
+  readonly openPorts: readonly number[];
+  /** Interfaces of the host that machines' packets may leave by; empty = any. */
+  readonly externalInterface: readonly string[];
+  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
+  readonly masquerade: boolean;
+};
+
 /** A label set with what serves it. */
 export type Profile = {
   readonly name: string;

@@ -4,26 +4,10 @@
 import { createHash } from 'node:crypto';
 import { subnetOf } from '../core/subnets.ts';
 import type { Pool } from '../core/subnets.ts';
-import type { MachineId } from '../core/model.ts';
+import type { MachineId, Network as DriverNetwork } from '../core/model.ts';
 import { aliasOf, interfaceOf, namespaceOf } from './nspawn-unit.ts';
 
-/** What the driver needs of the configuration's `network`. */
-export type DriverNetwork = {
-  readonly pool: { readonly first: string; readonly last: string };
-  readonly prefix: number;
-  /** Resolvers that machines use; empty = those of the host. */
-  readonly nameservers: readonly string[];
-  /** CIDRs in private ranges that machines may reach all the same. */
-  readonly allow: readonly string[];
-  /** CIDRs that they may not reach, also where `allow` has them; forge and resolvers stay reachable. */
-  readonly deny: readonly string[];
-  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
-  readonly openPorts: readonly number[];
-  /** Interfaces of the host that machines' packets may leave by; empty = any. */
-  readonly externalInterface: readonly string[];
-  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
-  readonly masquerade: boolean;
-};
+export type { Network as DriverNetwork } from '../core/model.ts';
 
 /** An IPv4 address and TCP port of a forge. */
 export type Endpoint = { readonly address: string; readonly port: number };

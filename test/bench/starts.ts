@@ -10,6 +10,7 @@ import type { Service } from '../support/service.ts';
 import { atMost, median, ms, quantile, told, type Line } from './line.ts';
 import { allGone, dropRaw, queueBetweenPolls, startRaw, type Stage } from './stage.ts';
 import { anchor, wall } from './wall.ts';
+import { aNetwork } from '../support/build.ts';
 
 const spread = (samples: readonly number[]): string =>
   `p50 ${ms(median(samples))}, p95 ${ms(quantile(samples, 0.95))}, n ${samples.length}`;
@@ -85,16 +86,7 @@ export async function measurePort(stage: Stage, runs: number): Promise<readonly 
   const driver = createNspawnDriver({
     controllerId: 'bench-port',
     stateDir: '/srv/bench/port',
-    network: {
-      pool: { first: '10.88.0.0', last: '10.88.255.255' },
-      prefix: 24,
-      nameservers: [],
-      allow: [],
-      deny: [],
-      openPorts: [],
-      externalInterface: [],
-      masquerade: true,
-    },
+    network: aNetwork({ pool: { first: '10.88.0.0', last: '10.88.255.255' } }),
     profiles: [profile],
     forgeUrls: [],
     log: createMemoryLog(),

@@ -14,6 +14,7 @@ import type { NspawnDriverInput } from '../../src/driver/nspawn.ts';
 import type { Log } from '../../src/log.ts';
 import { assignmentOf, seen } from './driver-contract.ts';
 import type { DriverWorld } from './driver-contract.ts';
+import { aNetwork } from '../support/build.ts';
 
 const execute = promisify(execFile);
 
@@ -88,17 +89,7 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
   const input: NspawnDriverInput = {
     controllerId,
     stateDir,
-    network: {
-      pool: { first: '192.168.100.0', last: '192.168.199.255' },
-      prefix: 24,
-      nameservers: [],
-      allow: [],
-      deny: [],
-      openPorts: [],
-      externalInterface: [],
-      masquerade: true,
-      ...options.network,
-    },
+    network: aNetwork(options.network),
     profiles: [profile],
     forgeUrls: options.forgeUrls ?? [],
     log: silentLog,

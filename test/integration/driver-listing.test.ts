@@ -9,19 +9,11 @@ import { writeMarker } from '../../src/driver/marker.ts';
 import { pathsOf } from '../../src/driver/nspawn-unit.ts';
 import { findTraces } from '../../src/driver/traces.ts';
 import { transientUnits } from '../../src/driver/transient-units.ts';
+import { aNetwork } from '../support/build.ts';
 
 const controllerId = 'listing-test';
 const id = 'j0000001abc';
-const network = {
-  pool: { first: '192.0.2.0', last: '192.0.2.255' },
-  prefix: 30,
-  nameservers: [],
-  allow: [],
-  deny: [],
-  openPorts: [],
-  externalInterface: [],
-  masquerade: true,
-};
+const network = aNetwork({ pool: { first: '192.0.2.0', last: '192.0.2.255' }, prefix: 30 });
 const way = transientUnits(controllerId);
 let stateDir: string;
 

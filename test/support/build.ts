@@ -1,6 +1,6 @@
 // Promises small builders for the nouns, so that a test says only what matters to it.
 
-import type { Job, JobList, Machine, Policy, Profile, Reading, Registration, Runner, World } from '../../src/core/model.ts';
+import type { Job, JobList, Machine, Network, Policy, Profile, Reading, Registration, Runner, World } from '../../src/core/model.ts';
 import { runnerIdOf } from '../../src/core/naming.ts';
 
 export function aProfile(over: Partial<Profile> = {}): Profile {
@@ -13,6 +13,21 @@ export function aProfile(over: Partial<Profile> = {}): Profile {
     runnerPath: '/usr/local/bin/forgejo-runner',
     binds: [],
     environment: {},
+    ...over,
+  };
+}
+
+/** The network as it is unless a configuration says otherwise. */
+export function aNetwork(over: Partial<Network> = {}): Network {
+  return {
+    pool: { first: '192.168.100.0', last: '192.168.199.255' },
+    prefix: 24,
+    nameservers: [],
+    allow: [],
+    deny: [],
+    openPorts: [],
+    externalInterface: [],
+    masquerade: true,
     ...over,
   };
 }

@@ -8,6 +8,7 @@ import { exitOf, faultAt, findingsOf, jsonOf, skippedAt, tableOf, wellAt } from 
 import { ControllerError } from '../../src/errors.ts';
 import { kernelFinding } from '../../src/driver/examination.ts';
 import { nixFinding, systemdFinding } from '../../src/driver/known-versions.ts';
+import { aNetwork } from '../support/build.ts';
 
 const place = { area: 'host', name: 'kernel' };
 const well = wellAt(place, 'Linux 6.1 has idmapped mounts.');
@@ -121,10 +122,10 @@ test.each([
   expect(`${sentence} ${remedy ?? ''}`).toContain(words);
 });
 
+const remedyWith = (network: Parameters<typeof aNetwork>[0]) =>
+  reachFinding(place, 'https://forge.example.org', { code: 'EHOSTUNREACH', resolvers: [] }, aNetwork(network)).remedy;
+
 test('a forge that no machine reaches may be beyond another uplink, or know no way back to the pool', () => {
-  const network = { pool: { first: '10.9.0.0', last: '10.9.255.255' }, prefix: 24, nameservers: [], allow: [], deny: [], openPorts: [] };
-  const remedyWith = (more: { externalInterface: string[]; masquerade: boolean }) =>
-    reachFinding(place, 'https://forge.example.org', { code: 'EHOSTUNREACH', resolvers: [] }, { ...network, ...more }).remedy;
   expect(remedyWith({ externalInterface: ['wg0'], masquerade: true })).toMatch(/one of network\.externalInterface$/);
   expect(remedyWith({ externalInterface: [], masquerade: false })).toMatch(/way back to network\.pool$/);
   expect(remedyWith({ externalInterface: [], masquerade: true })).toMatch(/may differ$/);

@@ -5,17 +5,9 @@ import { createFirewall } from '../../src/driver/firewall.ts';
 import { ControllerError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
 import { createTestClock } from '../support/clock.ts';
+import { aNetwork } from '../support/build.ts';
 
-const network = {
-  pool: { first: '192.168.100.0', last: '192.168.199.255' },
-  prefix: 24,
-  nameservers: [],
-  allow: [],
-  deny: [],
-  openPorts: [],
-  externalInterface: [],
-  masquerade: true,
-};
+const network = aNetwork();
 const rules = (address: string) => ({ controllerId: 'main', network, endpoints: [{ address, port: 443 }], nameservers: [] });
 
 /** A kernel with one table: its rules are its fingerprint. */

@@ -2,18 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { hostBatchOf, isIpv4, linkGroupOf, machineBatchOf, nameserversOf, rulesOf, tableOf } from '../../src/driver/network.ts';
-import type { DriverNetwork } from '../../src/driver/network.ts';
+import { aNetwork } from '../support/build.ts';
 
-const network: DriverNetwork = {
-  pool: { first: '192.168.100.0', last: '192.168.199.255' },
-  prefix: 24,
-  nameservers: [],
-  allow: [],
-  deny: [],
-  openPorts: [],
-  externalInterface: [],
-  masquerade: true,
-};
+const network = aNetwork();
 const link = { controllerId: 'main', id: 'j0000001abc', slot: 2, network, mtu: 1400 };
 
 describe('a link', () => {
