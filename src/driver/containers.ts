@@ -12,8 +12,8 @@ import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
 import { guestUnit, guestUnitOf } from './guest.ts';
 import { readMarker } from './marker.ts';
-import { machineBatchOf, namespaceSettings, poolOf, type DriverNetwork, type LinkInput } from './network.ts';
-import { namespaceOf, pathsOf, type UnitInput } from './nspawn-unit.ts';
+import { poolOf, type DriverNetwork } from './network.ts';
+import { pathsOf, type UnitInput } from './nspawn-unit.ts';
 import { exists, entryIsThere, namesIn } from './presence.ts';
 import type { Way } from './way.ts';
 
@@ -74,20 +74,17 @@ export function createContainers(input: ContainersInput): Way {
     return paths.filter((_, index) => there[index] === true).map((name) => ({ kind: 'container', name }) as const);
   }
 
-  async function launch(link: LinkInput, unit: UnitInput): Promise<void> {
-    const { id } = link;
+  async function launch(unit: UnitInput): Promise<void> {
+    const { id, slot } = unit.spec;
     if ((await ownerOf(id)) !== 'nobody')
       throw new ControllerError('DRIVER_FAILED', `Another container of this host is named ${id}. It is left alone; destroy or rename it.`);
-    const { host, machine } = subnetOf(poolOf(network), link.slot);
+    const { host, machine } = subnetOf(poolOf(network), slot);
     const { template } = unit.spec.profile;
     const path = template.kind === 'host' ? '' : (unit.rootPlan.storePath ?? template.path);
     const words = ['create', id, '--system-path', path, '--host-address', host, '--local-address', machine];
     const files = [confOf(tools, id), confLinesOf(unit), dropInsOf(id), dropInName, dropInOf(unit)];
     await Promise.all([
       plant(pathsOf(stateDir, id).root, unit),
-      perform('nsenter', [`--net=/run/netns/${namespaceOf(controllerId, id)}`, '/bin/sh', '-ec', namespaceSettings], {
-        input: machineBatchOf(link),
-      }),
       perform('sh', ['-c', create, ...files, tools.program, ...words], { timeoutMs: cliMs }),
     ]);
     await perform('systemctl', ['start', '--no-block', '--', containerUnitOf(id)], { timeoutMs: cliMs });

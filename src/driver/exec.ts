@@ -69,17 +69,13 @@ export async function run(command: string, args: readonly string[], options: Run
 }
 
 /**
- * The two steps of a start that need other programs (making.ts), and the look at our rules (firewall.ts). The inner side of the network is made while systemd starts the unit, because
- * nothing runs in it before assign(). nsenter, not `ip -n`: that one makes a mount namespace and a /sys of its own each time.
+ * The step of a start that needs other programs (making.ts), and the look at our rules (firewall.ts). nsenter, not `ip -n`: that one makes a mount
+ * namespace and a /sys of its own each time.
  */
-const steps = `prepare() { mkfifo -m 600 -- "$1" && ip -batch -; }
-launch() {
-  exec 3<&0 </dev/null
-  nsenter --net="$1" /bin/sh -ec "$2" <&3 &
-  link=$!
-  shift 2
-  systemd-run "$@" || return
-  wait "$link"
+const steps = `prepare() {
+  mkfifo -m 600 -- "$1" && ip -batch - <<BATCH && nsenter --net="$3" /bin/sh -ec "$4"
+$2
+BATCH
 }
 fingerprint() {
   rules=$(LC_ALL=C nft -s list table inet "$1") || return
@@ -106,10 +102,10 @@ export async function perform(command: string, args: readonly string[], options:
   if (result.code !== 0 || result.trouble !== undefined) throw failureOf(command, args, result);
 }
 
-/** Runs one of the steps above, which has to succeed. Rejects with DRIVER_FAILED and what it wrote, also when it takes too long. */
-export async function performStep(name: 'prepare' | 'launch', args: readonly string[], input: string, timeoutMs: number): Promise<void> {
-  const result = await shell.call([name, ...args], timeoutMs, input);
-  if (result.kind !== 'ended' || result.code !== 0) throw failureOf(name, args, resultOf(result));
+/** Does the step above, which has to succeed. Rejects with DRIVER_FAILED and what it wrote, also when it takes too long. */
+export async function performStep(args: readonly string[], input: string, timeoutMs: number): Promise<void> {
+  const result = await shell.call(['prepare', ...args], timeoutMs, input);
+  if (result.kind !== 'ended' || result.code !== 0) throw failureOf('prepare', args, resultOf(result));
 }
 
 /** The SHA-256 of a table of nft as it lists it, without counters; undefined when there is none. Rejects with DRIVER_FAILED. */
@@ -118,6 +114,17 @@ export async function fingerprint(table: string, timeoutMs: number): Promise<str
   if (result.kind === 'ended' && result.code === 0) return result.output;
   if (result.kind === 'ended' && result.output.includes('No such file or directory')) return undefined;
   throw failureOf('nft', ['-s', 'list', 'table', 'inet', table], resultOf(result));
+}
+
+const places = new Map<string, string>();
+
+/** Where a program is, as the shell finds it. Rejects with DRIVER_FAILED. */
+export async function programAt(name: string): Promise<string> {
+  const known = places.get(name) ?? (await run('/bin/sh', ['-c', 'command -v -- "$1"', 'sh', name])).trim();
+  if (!known.startsWith('/'))
+    throw new ControllerError('DRIVER_FAILED', `${name} was not found on this host (is it installed and in PATH?).`);
+  places.set(name, known);
+  return known;
 }
 
 function resultOf(result: ShellResult): RunResult {

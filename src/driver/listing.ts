@@ -1,9 +1,9 @@
 // Promises the list of every machine of ours, exited and half-removed ones included, so that a slot stays taken until nothing of it is
-// left. Reads folders first; asks systemd (one process) only when there are units.
+// left. Reads folders first; asks systemd (once for all) only when there are units.
 
 import { readFileSync } from 'node:fs';
 import type { Machine, MachineExit, MachineId } from '../core/model.ts';
-import { run } from './exec.ts';
+import { systemd } from './bus.ts';
 import { readMarker } from './marker.ts';
 import type { DriverNetwork } from './network.ts';
 import { parseExitRecord, pathsOf } from './nspawn-unit.ts';
@@ -55,12 +55,10 @@ export async function readExit(path: string): Promise<MachineExit | undefined> {
 async function unitStates(way: Way, ids: readonly MachineId[]): Promise<ReadonlyMap<MachineId, string>> {
   if (ids.length === 0) return new Map();
   const byUnit = new Map(ids.map((id) => [way.unitOf(id), id]));
-  const text = await run('systemctl', ['show', '--property=Id,ActiveState', '--', ...byUnit.keys()], { timeoutMs: 10_000 });
   const states = new Map<MachineId, string>();
-  for (const block of text.split('\n\n')) {
-    const id = byUnit.get(/^Id=(.*)$/m.exec(block)?.[1] ?? '');
-    const state = /^ActiveState=(.*)$/m.exec(block)?.[1];
-    if (id !== undefined && state !== undefined) states.set(id, state);
+  for (const [unit, state] of await systemd.statesOf([...byUnit.keys()], 10_000)) {
+    const id = byUnit.get(unit);
+    if (id !== undefined) states.set(id, state);
   }
   return states;
 }

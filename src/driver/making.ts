@@ -1,5 +1,5 @@
-// Promises the two steps of a start that need other programs. What they do is constant and stands in exec.ts; everything that varies is an
-// argument or standard input.
+// Promises the step of a start that needs other programs. What it does is constant and stands in exec.ts; everything that varies is an argument
+// or standard input.
 
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
@@ -8,19 +8,14 @@ import { hostBatchOf, machineBatchOf, namespaceSettings } from './network.ts';
 import type { LinkInput } from './network.ts';
 import { namespaceOf } from './nspawn-unit.ts';
 
-/** The FIFO, the namespace, the veth pair and the host's end of it. */
+/** The FIFO, the namespace, the veth pair and both of its ends. */
 export async function prepareHost(link: LinkInput, fifo: string): Promise<void> {
-  await step(link.id, 'network', async () => performStep('prepare', [fifo], hostBatchOf(link), 10_000));
-}
-
-/** Hands the unit to PID 1 and makes the machine's end of its network. */
-export async function launchUnit(link: LinkInput, unitArguments: readonly string[]): Promise<void> {
   const namespace = `/run/netns/${namespaceOf(link.controllerId, link.id)}`;
-  const args = [namespace, namespaceSettings, ...unitArguments];
-  await step(link.id, 'unit', async () => performStep('launch', args, machineBatchOf(link), 30_000));
+  const args = [fifo, hostBatchOf(link), namespace, namespaceSettings];
+  await step(link.id, 'network', () => performStep(args, machineBatchOf(link), 10_000));
 }
 
-async function step(id: MachineId, what: string, work: () => Promise<unknown>): Promise<void> {
+export async function step(id: MachineId, what: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {

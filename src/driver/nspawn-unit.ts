@@ -118,19 +118,14 @@ export type UnitInput = {
   readonly uidBase: number;
 };
 
-/** `systemd-run` arguments that start the machine. Nothing in them is secret. */
-export function startArgumentsOf(input: UnitInput): readonly string[] {
-  return [
-    '--quiet',
-    '--no-block',
-    '--collect',
-    `--unit=${unitOf(input.controllerId, input.spec.id)}`,
-    ...unitPropertiesOf(input).map(([name, value]) => `--property=${name}=${value}`),
-    '--',
-    'systemd-nspawn',
-    // PID 1 expands $ in arguments; only a doubled one comes through as itself.
-    ...nspawnArgumentsOf(input).map((argument) => argument.replaceAll('$', '$$$$')),
-  ];
+/** The command line of the machine's unit; `program` is where nspawn is. Nothing in it is secret. */
+export function commandOf(input: UnitInput, program: string): readonly string[] {
+  return [program, ...nspawnArgumentsOf(input)].map((argument) => dollarsDoubled(argument));
+}
+
+/** PID 1 expands $ in arguments; only a doubled one comes through as itself. */
+function dollarsDoubled(argument: string): string {
+  return argument.replaceAll('$', '$$$$');
 }
 
 /** `unit`: by another name than that of a transient one. */
@@ -195,9 +190,18 @@ const exitRecorder = [
 ].join('; ');
 
 function exitRecorderOf(path: string, unit: string): string {
-  // The group in the unified hierarchy, and where it and its controllers lie on hosts that still have a hierarchy for each.
-  const groups = ['', '/memory', '/unified', '/cpuacct'].map((root) => quoted(`/sys/fs/cgroup${root}/machine.slice/${slice}/${unit}`));
-  return `+/bin/sh -c '${exitRecorder}' ${[quoted(path), ...groups].join(' ')}`;
+  return `+/bin/sh -c '${exitRecorder}' ${recordedBy(path, unit).map(quoted).join(' ')}`;
+}
+
+/** Where it writes; then the group in the unified hierarchy, and where it and its controllers lie on hosts that still have a hierarchy for each. */
+function recordedBy(path: string, unit: string): readonly string[] {
+  return [path, ...['', '/memory', '/unified', '/cpuacct'].map((root) => `/sys/fs/cgroup${root}/machine.slice/${slice}/${unit}`)];
+}
+
+/** The same as words of a command line; it runs with the rights that a plus gives. */
+export function exitRecorderCommandOf({ controllerId, stateDir, spec }: UnitInput): readonly string[] {
+  const words = recordedBy(pathsOf(stateDir, spec.id).exit, unitOf(controllerId, spec.id));
+  return ['/bin/sh', '-c', exitRecorder, ...words.map((word) => dollarsDoubled(word))];
 }
 
 /**

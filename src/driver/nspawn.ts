@@ -188,7 +188,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     const shared = fillShared(paths, { spec, image }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
     await Promise.all([shared, makeRoot(spec, image, nameservers ?? host.resolvers), firewall.look()]);
-    await way.launch(link, { controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
+    await way.launch({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
   }

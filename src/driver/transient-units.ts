@@ -1,9 +1,12 @@
 // Promises the way of the driver `nspawn`: every machine is a transient unit of its own, which systemd forgets as soon as it has ended.
 
 import type { MachineId } from '../core/model.ts';
-import { launchUnit } from './making.ts';
-import { machineOfName, startArgumentsOf, unitOf } from './nspawn-unit.ts';
+import { systemd } from './bus.ts';
+import { programAt } from './exec.ts';
+import { step } from './making.ts';
+import { machineOfName, unitOf } from './nspawn-unit.ts';
 import { exists, namesIn } from './presence.ts';
+import { unitCallOf } from './unit-call.ts';
 import type { Way } from './way.ts';
 
 const folder = '/run/systemd/transient';
@@ -23,7 +26,10 @@ export function transientUnits(controllerId: string): Way {
     units: () => transientUnitsOf(controllerId),
     traces: () => [],
     leftoversOf: () => Promise.resolve([]),
-    launch: (link, unit) => launchUnit(link, startArgumentsOf(unit)),
+    launch: (unit) =>
+      step(unit.spec.id, 'unit', async () =>
+        systemd.startTransientUnit(unitOf(controllerId, unit.spec.id), unitCallOf(unit, await programAt('systemd-nspawn')), 30_000),
+      ),
     // A unit is there as soon as systemd has heard of it.
     callOff: () => Promise.resolve(),
     letGo: () => Promise.resolve(),

@@ -3,7 +3,6 @@
 
 import type { MachineId } from '../core/model.ts';
 import type { Leftover } from './driver.ts';
-import type { LinkInput } from './network.ts';
 import type { UnitInput } from './nspawn-unit.ts';
 
 export type Way = {
@@ -18,8 +17,8 @@ export type Way = {
   readonly traces: () => readonly MachineId[];
   /** What that is, of one machine. */
   readonly leftoversOf: (id: MachineId) => Promise<readonly Leftover[]>;
-  /** Hands the machine to systemd and makes its end of the network; its root and what it shares with us are there. */
-  readonly launch: (link: LinkInput, unit: UnitInput) => Promise<void>;
+  /** Hands the machine to systemd; its root, its network and what it shares with us are there. */
+  readonly launch: (unit: UnitInput) => Promise<void>;
   /** Takes back a start that systemd has not come to yet. */
   readonly callOff: (id: MachineId) => Promise<void>;
   /** Removes what leftoversOf names. The unit has ended. */

@@ -148,11 +148,30 @@ export const adapterTargets: readonly Target[] = [
       ['all machines share one uid range', '--private-users=${uidBase}:65536', '--private-users=1879048192:65536'],
       ['every bind is writable', "`--bind${bind.writable ? '' : '-ro'}=", '`--bind='],
       ['a colon in a path is split at', ".replaceAll('\\\\', '\\\\\\\\').replaceAll(':', '\\\\:')", ".replaceAll('\\\\', '\\\\\\\\')"],
-      ['a dollar in the environment is expanded by PID 1', ".map((argument) => argument.replaceAll('$', '$$$$'))", ''],
+      ['a dollar in the environment is expanded by PID 1', '.map((argument) => dollarsDoubled(argument))', ''],
       ['a step may gain privileges', "'--no-new-privileges=yes'", "'--no-new-privileges=no'"],
       ['settings lying on the host change a machine', "    '--settings=no',\n", ''],
       ['a stop is a signal that the runner ignores', "'--kill-signal=SIGTERM'", "'--kill-signal=SIGRTMIN+3'"],
       ['an unknown peak is a peak of nothing', '...(/^\\d{1,15}$/.test(peak) ?', '...(/^\\d{0,15}$/.test(peak) ?'],
+    ],
+  },
+  {
+    file: 'src/driver/unit-call.ts',
+    tests: ['test/unit/driver-unit-call.test.ts'],
+    mutations: [
+      ['a deadline of seconds is one of milliseconds', "(unit === 's' ? 1_000_000n : 1_000n)", '1_000n'],
+      ['the list of calls that are denied allows them', "flag(!value.startsWith('~'))", 'flag(true)'],
+      ['the exit is recorded under the filter of the job', "texts(['privileged'])", 'texts([])'],
+      ['a unit that ended by a failure stays', "text('inactive-or-failed')", "text('inactive')"],
+    ],
+  },
+  {
+    file: 'src/driver/bus.ts',
+    tests: ['test/integration/driver-bus.test.ts'],
+    mutations: [
+      ['a unit of which systemd says nothing has ended', 'if (unsaid !== undefined) throw', 'if (unsaid === undefined) throw'],
+      ['the line to systemd is kept', 'if (waiting.size === 0) hangUp(socket);', ''],
+      ['a call goes with the greeting', 'if (unsent === undefined) socket.write(bytes);', 'if (unsent !== undefined) socket.write(bytes);'],
     ],
   },
   {

@@ -5,6 +5,7 @@ import type { Profile } from '../../src/core/model.ts';
 import { keptCapabilities, droppedCapabilities } from '../../src/driver/confinement.ts';
 import { assignmentText, initScript } from '../../src/driver/init-script.ts';
 import {
+  commandOf,
   interfaceOf,
   machineOfInterface,
   machineOfName,
@@ -12,7 +13,6 @@ import {
   nspawnArgumentsOf,
   parseExitRecord,
   pathsOf,
-  startArgumentsOf,
   unitOf,
   unitPropertiesOf,
 } from '../../src/driver/nspawn-unit.ts';
@@ -186,9 +186,9 @@ describe('the nspawn command line', () => {
   });
 
   test('dollars in the environment reach the job as they are', () => {
-    const argv = startArgumentsOf(inputOf({ environment: { PRICE: '5$ ${HOME}' } }));
+    const argv = commandOf(inputOf({ environment: { PRICE: '5$ ${HOME}' } }), '/usr/bin/systemd-nspawn');
     expect(argv).toContain('--setenv=PRICE=5$$ $${HOME}');
-    expect(argv.indexOf('--')).toBe(argv.indexOf('systemd-nspawn') - 1);
+    expect(argv[0]).toBe('/usr/bin/systemd-nspawn');
   });
 
   test('no capability is both kept and dropped', () => {
