@@ -61,7 +61,7 @@ export const commands = {
     takes: ['config', 'yes'],
   },
   'end-all': {
-    says: 'while the service is stopped: tell what of this controller is there, records, machines and registrations, and exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be)',
+    says: 'tell what of this controller is there, records, machines and registrations, and exit 0; with --yes stop and remove all of it, running jobs too (exit 1 if something could not be); a service that runs does it itself and ends',
     takes: ['config', 'yes'],
   },
 } as const satisfies Readonly<Record<string, Command>>;

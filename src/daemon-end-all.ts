@@ -1,9 +1,10 @@
 // Promises the emergency stop: everything of this controller, told first and ended only when that is confirmed. It is the reconciler's own
 // clean-up in the mode that spares nothing, so it keeps the same order of writes and touches nobody else's.
 
-import { deadlineOf } from './clock.ts';
+import { deadlineOf, systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { Action, World } from './core/model.ts';
+import { serviceOf } from './daemon-beside.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { isControllerError } from './errors.ts';
 import type { Log } from './log.ts';
@@ -21,11 +22,51 @@ export type EndAllOptions = {
 
 /** Beyond the longest grace: for removing by force, and for a forge that answers late. */
 const patienceMs = 45_000;
+const lockLookMs = 200;
 
-/** True when it was only told, or when nothing of ours is left. Rejects with STATE_LOCKED while the service runs. */
+/**
+ * True when it was only told, or when nothing of ours is left. A service that runs tells it itself, or ends everything and itself first; rejects
+ * with STATE_LOCKED when it takes no orders from here.
+ */
 export async function endAll(config: Config, version: string, options: EndAllOptions): Promise<boolean> {
-  const { log, mask } = options;
-  const parts = await openParts(config, { version, log, mask });
+  const { log, mask, confirmed, say } = options;
+  const open = () => openParts(config, { version, log, mask });
+  const found = await lockedOr(open);
+  if (!('locked' in found)) return withParts(found, options);
+  const service = await serviceOf(config);
+  if (service === undefined) throw found.locked;
+  say(`The service runs and was asked at ${service.where}.`);
+  if (!confirmed) {
+    await service.tell(say);
+    return true;
+  }
+  log.info('end-all', { by: 'operator (end-all)' }, 'through the service, which runs');
+  const patience = patienceMs + Math.max(0, ...config.profiles.map(({ timeouts }) => timeouts.stopMs));
+  if (!(await service.end({ ...options, clock: systemClock, patienceMs: patience }))) return false;
+  return withParts(await openedSoon(open), options);
+}
+
+/** Between its last answer and the end of its process a service gives the state directory back. */
+async function openedSoon(open: () => Promise<Parts>): Promise<Parts> {
+  const until = systemClock.now() + patienceMs;
+  for (;;) {
+    const found = await lockedOr(open);
+    if (!('locked' in found)) return found;
+    if (systemClock.now() > until) throw found.locked;
+    await systemClock.sleep(lockLookMs);
+  }
+}
+
+async function lockedOr(open: () => Promise<Parts>): Promise<Parts | { readonly locked: unknown }> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!isControllerError(error, 'STATE_LOCKED')) throw error;
+    return { locked: error };
+  }
+}
+
+async function withParts(parts: Parts, options: EndAllOptions): Promise<boolean> {
   try {
     return await endAllOf(parts, options);
   } finally {

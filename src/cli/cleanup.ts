@@ -34,13 +34,13 @@ export const cleanupRegistrationsCommand: Command = {
 
 export const cleanupAllCommand: Command = {
   name: 'cleanup-all-containers',
-  says: 'while the service is stopped: tells every container, record and registration of this controller; --yes ends all, running jobs too',
+  says: 'tells every container, record and registration of this controller; --yes ends all, running jobs and the service too',
   flags: flagsOf('end-all'),
   async alone(local, given) {
     const code = await local.program(['end-all', ...configOf('end-all', given, local.usualConfig), ...wordsOf('end-all', given)]);
     if (code === held)
       local.note(
-        'nothing was changed: a service that runs would start anew what is ended beside it. Stop it first; its jobs run on meanwhile',
+        'nothing was changed: a service that runs would start anew what is ended beside it, and this one takes no orders from here. Stop it first (systemctl stop forgejo-runner-controller); its jobs run on meanwhile',
       );
     return code;
   },

@@ -27,6 +27,18 @@ export const cliTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/daemon-beside.ts',
+    tests: ['test/integration/end-all-beside.test.ts'],
+    mutations: [
+      ['the service of another controller is given orders', ' || status.data.controller_id !== controllerId', ''],
+      ['a service that refuses is taken for one that obeys', 'if (swept === undefined) return undefined;', ''],
+      ['runners are ended while others are started', "await ask('POST', '/api/v1/drain')", "await ask('GET', '/status')"],
+      ['a service that drains is waited for until its jobs are over', "await ask('POST', `/api/v1/runners/${runner.id}/stop`);", ''],
+      ['the token of the operator is not named', 'socket === undefined && tokenFile !== undefined', 'tokenFile === undefined'],
+      ['an interrupt is not heard', 'while (!ending.aborted && ', 'while ('],
+    ],
+  },
+  {
     file: 'src/daemon-sweep.ts',
     tests: ['test/unit/sweep.test.ts'],
     mutations: [
