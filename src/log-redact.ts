@@ -6,7 +6,11 @@ import { isControllerError } from './errors.ts';
 const mask = '[secret]';
 const maxConcealed = 4096;
 const minLength = 4;
+/** A key is what the last four characters leave when each shifts those before it by five bits: of a fifth nothing is left. */
+const keyBits = 5 * minLength;
+const keyMask = 2 ** keyBits - 1;
 const maxText = 4096;
+const none = new Uint8Array();
 const maxDepth = 6;
 const maxItems = 100;
 
@@ -26,6 +30,9 @@ export function createRedactor(): Redactor {
   const concealed = new Map<string, readonly string[]>();
   /** Every form by its first characters: a line is walked once, however many secrets there are. */
   const index = new Map<string, Set<string>>();
+  /** Nearly all of a text begins no secret: a bit for each key that one begins with spares the look into the index. Made when it is needed. */
+  let begins: Uint8Array | undefined;
+  let forgotten = 0;
 
   const forget = (secret: string): void => {
     for (const form of concealed.get(secret) ?? []) {
@@ -34,6 +41,9 @@ export function createRedactor(): Redactor {
       if (bucket?.size === 0) index.delete(form.slice(0, minLength));
     }
     concealed.delete(secret);
+    // Bits that nothing has any more only cost time, so they may stay for a while.
+    forgotten += 1;
+    if (forgotten % maxConcealed === 0) begins = begunBy(index.keys());
   };
 
   const conceal = (secret: string): void => {
@@ -45,6 +55,8 @@ export function createRedactor(): Redactor {
       const key = form.slice(0, minLength);
       const bucket = index.get(key) ?? new Set();
       index.set(key, bucket.add(form));
+      begins ??= begunBy([]);
+      note(begins, key);
     }
     const oldest = concealed.keys().next().value;
     if (concealed.size > maxConcealed && oldest !== undefined) forget(oldest);
@@ -53,12 +65,17 @@ export function createRedactor(): Redactor {
   const text = (value: string): string => {
     let clean = '';
     let from = 0;
-    for (let at = 0; index.size > 0 && at + minLength <= value.length; at += 1) {
+    let key = 0;
+    const bits = begins ?? none;
+    const end = bits === none ? 0 : value.length;
+    for (let last = 0; last < end; last += 1) {
+      key = ((key << 5) ^ value.charCodeAt(last)) & keyMask;
+      const at = last - minLength + 1;
+      if (at < from || ((bits[key >> 3] ?? 0) & (1 << (key & 7))) === 0) continue;
       const found = longestAt(value, at, index.get(value.slice(at, at + minLength)));
       if (found === 0) continue;
       clean += value.slice(from, at) + mask;
       from = at + found;
-      at = from - 1;
     }
     clean = (clean + value.slice(from)).replaceAll(inUrl, `$1${mask}@`).replaceAll(inHeader, `$1 ${mask}`);
     // Cut after masking: half a secret would not be recognised.
@@ -117,6 +134,18 @@ function plainError(error: Error, walk: Walk): Readonly<Record<string, unknown>>
     stack: walk.stack ? error.stack : undefined,
   };
   return plainMap(Object.entries(parts), walk);
+}
+
+function begunBy(keys: Iterable<string>): Uint8Array {
+  const bits = new Uint8Array(2 ** (keyBits - 3));
+  for (const key of keys) note(bits, key);
+  return bits;
+}
+
+function note(bits: Uint8Array, beginning: string): void {
+  let key = 0;
+  for (let at = 0; at < minLength; at += 1) key = ((key << 5) ^ beginning.charCodeAt(at)) & keyMask;
+  bits[key >> 3] = (bits[key >> 3] ?? 0) | (1 << (key & 7));
 }
 
 function longestAt(value: string, at: number, forms: ReadonlySet<string> | undefined): number {
