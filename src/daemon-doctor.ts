@@ -117,6 +117,8 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
       'put the authority that signed its certificate into the template, for the runner and for git, or have it signed by a public one';
     return faultAt(place, { what: `${what}: its certificate is not trusted by what a machine has from Node`, remedy }, 'warning');
   }
+  const remedy = 'machines have IPv4 only: give its server an IPv4 address, and write that or its name as url or instanceUrl';
+  if (code === 'ENETUNREACH' || URL.parse(url)?.hostname.startsWith('[') === true) return faultAt(place, { what, remedy });
   const hints = [
     'let its server listen on an address that machines can reach, and let the firewalls of this host and between pass it; url and instanceUrl may differ',
     ...((network?.externalInterface.length ?? 0) === 0 ? [] : ['the interface that leads to it must be one of network.externalInterface']),

@@ -103,7 +103,11 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       resolversOf(network),
       uplinkMtu(network.externalInterface),
       resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
-        log.warn('host-error', { url, error }, 'a forge name did not resolve; machines cannot reach it until it does'),
+        log.warn(
+          'host-error',
+          { url, error },
+          'a forge name has no IPv4 address here; machines, which have IPv4 only, cannot reach it until it has',
+        ),
       ),
     ]);
     await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers }, await nameserversOfMachines(stateDir));

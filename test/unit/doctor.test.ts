@@ -114,6 +114,7 @@ test.each([
   [{ code: 'ENORESOLVER', resolvers: [] }, 'failed', 'there is no resolver'],
   [{ code: 'ECONNREFUSED', resolvers: [] }, 'failed', 'firewalls'],
   [{ code: 'ETIMEDOUT', resolvers: [] }, 'failed', 'firewalls'],
+  [{ code: 'ENETUNREACH', resolvers: [] }, 'failed', 'machines have IPv4 only'],
   [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', resolvers: [] }, 'warning', 'authority that signed'],
   [undefined, 'skipped', 'not asked'],
 ] as const)('%j from a machine is %s', (reached, state, words) => {
