@@ -23,7 +23,8 @@ export const usualPlaces: Readonly<Record<string, string>> = {
   program: '/opt/forgejo-runner-controller/forgejo-runner-controller.js',
   config: '/etc/forgejo-runner-controller/config.yaml',
   token: '/etc/forgejo-runner-controller/token',
-  kill: '/bin/kill',
+  // The shell's own: a small host has no procps, and so no other.
+  kill: `/bin/sh -c 'kill "$@"' kill`,
 };
 
 export function unitSource(): UnitSource {

@@ -25,3 +25,9 @@ test('nothing of the unit runs with more rights than the service, no step comes 
   expect(Service['LoadCredential']).toEqual(['forge-token:@token@']);
   expect(unitTextOf(unitSource())).not.toMatch(/^Environment|PassEnvironment|EnvironmentFile/m);
 });
+
+test('of programs the shipped unit needs node and the shell alone: a small host has no kill of procps', () => {
+  const text = readFileSync(new URL(`../../${unitFile}`, import.meta.url), 'utf8');
+  const started = [...text.matchAll(/^Exec\w+=(\S+)/gm)].map((hit) => hit[1]);
+  expect(started).toEqual(['/usr/bin/node', '/bin/sh']);
+});
