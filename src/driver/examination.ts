@@ -12,6 +12,7 @@ import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } fro
 import { imageOf } from './image.ts';
 import { missingInterfaces } from './network-host.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
+import { looseOf } from './ownership.ts';
 import { entryIsThere, exists } from './presence.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
@@ -40,8 +41,11 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
     if (input.network.externalInterface.length > 0)
       looks.push(findingsOf({ area: host, name: 'external interface' }, () => uplinks(input.network.externalInterface)));
-    for (const profile of input.profiles)
-      looks.push(findingsOf({ area: `profile ${profile.name}`, name: 'template' }, () => tools(profile)));
+    for (const profile of input.profiles) {
+      const area = `profile ${profile.name}`;
+      looks.push(findingsOf({ area, name: 'template' }, () => tools(profile)));
+      looks.push(findingsOf({ area, name: 'paths' }, async () => paths(profile)));
+    }
   }
   const found = (await Promise.all(looks)).flat();
   return [...found, ...unsaid.map((what) => faultAt({ area: host, name: 'runners' }, { what }, 'warning'))];
@@ -153,6 +157,19 @@ async function troubleOf(profile: Profile): Promise<string | undefined> {
 
 function isIn(root: string, tool: string): boolean {
   return folders.some((folder) => entryIsThere(join(root, folder, tool)));
+}
+
+/** Whatever the host follows or runs as root for a machine. */
+function paths({ name, binds, template, runnerPath }: Profile): readonly Finding[] {
+  const place = { area: `profile ${name}`, name: 'paths' };
+  const followed = [...binds.map(({ source }) => source), ...(template.kind === 'host' ? [] : [template.path])];
+  const found = [...followed.map((path) => [path, looseOf(path)] as const), [runnerPath, looseOf(runnerPath, true)] as const];
+  const loose = found.flatMap(([path, where]) => (where === undefined ? [] : [{ path, where }]));
+  if (loose.length === 0) return [wellAt(place, 'Only root can change where its runner, template and binds lie.')];
+  return loose.map(({ path, where }) => {
+    const what = `Others than root can put something else in the place of ${path}, for ${where.path} ${where.why}`;
+    return faultAt(place, { what, remedy: 'let root own every folder on the way, and nobody else write there' }, 'warning');
+  });
 }
 
 async function nearest(path: string): Promise<string> {

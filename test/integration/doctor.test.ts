@@ -159,12 +159,14 @@ test('a forge that is away hides neither an old runner, nor an open token file, 
   await writeFile(join(template, 'usr/bin/bash'), '', { mode: 0o755 });
   const config = await configured({ runner: '12.8.1', template: `{kind: directory, path: ${template}}` });
   await chmod(join(folder, 'token'), 0o640);
+  await chmod(join(folder, 'runner'), 0o775);
   const seen = await told(config);
   expect(at(seen, 'forge home', 'server')).toMatchObject([{ state: 'failed', sentence: says('did not answer'), remedy: says(nobody) }]);
   expect(at(seen, 'forge home', 'right to read')).toMatchObject([{ state: 'skipped' }]);
   expect(at(seen, 'forge home', 'token file')).toMatchObject([{ state: 'warning', sentence: says('0640'), remedy: says('chmod 0600') }]);
   expect(at(seen, 'host', 'runners')).toMatchObject([{ state: 'failed', sentence: says('12.8.1'), remedy: says('12.8.2') }]);
   expect(at(seen, 'profile default', 'template')).toMatchObject([{ state: 'warning', sentence: says('no git') }]);
+  expect(at(seen, 'profile default', 'paths')).toMatchObject([{ state: 'warning', sentence: says('runner, for', 'has mode 0775') }]);
   expect(seen.code).toBe(1);
 });
 

@@ -43,6 +43,15 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/ownership.ts',
+    tests: ['test/integration/driver-ownership.test.ts'],
+    mutations: [
+      ['a folder of everybody is as good as one of root', '?? modeFault(at, found);', ';'],
+      ['a runner that others may write is well', 'if (last && !self) return', 'if (last) return'],
+      ['where a link leads does not matter', '?? looseOf(join(resolve(folder, readlinkSync(at)), ...rest), self, links + 1)', ''],
+    ],
+  },
+  {
     file: 'src/config/guarded.ts',
     tests: ['test/unit/config-secrecy.test.ts'],
     mutations: [
