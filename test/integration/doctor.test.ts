@@ -181,6 +181,15 @@ test.each([
   expect(at(seen, 'profile default', 'template')).toMatchObject([{ state: 'failed', sentence: says(sentence) }]);
 });
 
+test('a template without Nix is told to a profile that asks for a store of its own', async () => {
+  const template = join(folder, 'without-nix');
+  for (const name of ['usr', 'etc']) await mkdir(join(template, name), { recursive: true });
+  const seen = await told(await configured({ template: `{kind: directory, path: ${template}}, nix: {access: own}` }));
+  expect(at(seen, 'profile default', 'template')).toMatchObject([
+    { state: 'failed', sentence: says('nix.access own needs Nix', 'there is no usr/bin/nix-store', 'Install Nix there') },
+  ]);
+});
+
 test('a token file that is missing is a mistake, and everything else is looked at', async () => {
   const config = await configured({ runner: '12.8.1' });
   await rm(join(folder, 'token'));
