@@ -63,6 +63,21 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/nix-own.ts',
+    tests: ['test/integration/nix-own.test.ts'],
+    mutations: [
+      ['builds want a sandbox that no machine has', "    'sandbox = false',\n", ''],
+      ['root builds as users that are not there', "    'build-users-group =',\n", ''],
+      ['what a template says is lost', 'included.map((path) => `!include ${path}`)', '[]'],
+      [
+        "the profile of Nix' installer counts for nothing",
+        "'usr/local/bin/nix-store', usualProfile.slice(1)]",
+        "'usr/local/bin/nix-store']",
+      ],
+      ['every template that there was keeps its database', '!wanted.has(name) && !drafts', 'wanted.size === 0 && !drafts'],
+    ],
+  },
+  {
     file: 'src/driver/runner-pin.ts',
     tests: ['test/integration/runner-pin.test.ts'],
     mutations: [
