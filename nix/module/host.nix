@@ -11,7 +11,8 @@ let
   cfg = config.services.forgejo-runner-controller;
   raw = cfg.configFile != null;
   local = import ./local.nix lib config;
-  nftables = config.networking.nftables.enable;
+  # Older NixOS has two firewalls and no name for them.
+  nftables = config.networking.firewall.backend or (if config.networking.nftables.enable then "nftables" else "iptables") == "nftables";
   interfaces = if nftables then "fr-*" else "fr-+";
 
   # The port that an address names, else that of its scheme.

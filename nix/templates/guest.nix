@@ -1,11 +1,20 @@
 # The system inside a machine. The driver gives it a network that is ready, /etc/resolv.conf and the unit that runs the job; so it does nothing
 # of that itself, and nothing that a system of a few minutes has no use for.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   inherit (lib) mkDefault;
 in
 {
-  boot.isContainer = true;
+  # Newer releases have both, and only the second leaves /proc, /run and /dev as nspawn mounted them.
+  boot = {
+    isContainer = true;
+  }
+  // lib.optionalAttrs (options.boot ? isNspawnContainer) { isNspawnContainer = true; };
   system.stateVersion = mkDefault config.system.nixos.release;
 
   # Empty: the name that the machine is started with stays.

@@ -105,7 +105,8 @@ export async function inspectDirectory(template: Template & { readonly kind: 'di
     if (entry.isSymbolicLink()) links.push([entry.name, await readlink(`${path}/${entry.name}`)]);
     else if (entry.isDirectory() && !neverOverlaid.has(entry.name)) {
       overlaid.push(entry.name);
-      folders.push([entry.name, (await stat(`${path}/${entry.name}`)).mode & 0o7777]);
+      // Not that new files shall have its group: a sandbox may forbid to set that (RestrictSUIDSGID=).
+      folders.push([entry.name, (await stat(`${path}/${entry.name}`)).mode & 0o1777]);
     }
   }
   if (!overlaid.includes('usr') || !overlaid.includes('etc'))

@@ -276,7 +276,7 @@ in
   checked = with' { checkConfig = true; };
 
   odd-host-name = {
-    networking.hostName = "Build.Host_1";
+    networking.hostName = "Build-Host_1";
     imports = [ (with' { }) ];
   };
 }

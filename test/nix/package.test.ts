@@ -203,10 +203,15 @@ describe('the templates', () => {
       first = (builtins.head (import (tree + "/nix/templates/env.nix") { inherit pkgs; extraPackages = [ pkgs.zip ]; }).given.paths).pname;
       system = (import (tree + "/nix/templates/system.nix") { inherit pkgs; modules = [ { services.postgresql.enable = true; } ]; }).given.own;
       foreign = (import (tree + "/nix/templates/system.nix") { inherit pkgs; }).config.programs.nix-ld.enable;
-      container = (import (tree + "/nix/templates/system.nix") { inherit pkgs; }).config.boot.isContainer;
+      container = (import (tree + "/nix/templates/system.nix") { inherit pkgs; }).config.boot;
     }`);
     expect(stderr).toBe('');
-    expect(JSON.parse(stdout)).toEqual({ first: 'zip', system: true, foreign: true, container: true });
+    expect(JSON.parse(stdout)).toEqual({
+      first: 'zip',
+      system: true,
+      foreign: true,
+      container: { isContainer: true, isNspawnContainer: true },
+    });
   });
 
   test('a system builds with flakes and without a sandbox, in whatever store its machine has', async () => {

@@ -44,8 +44,11 @@ let
   guestOptions =
     { config, ... }:
     {
-      options = lib.genAttrs [
-        "boot"
+      options = {
+        boot.isContainer = flag;
+        boot.isNspawnContainer = flag;
+      }
+      // lib.genAttrs [
         "documentation"
         "environment"
         "networking"
