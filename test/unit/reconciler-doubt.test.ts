@@ -2,6 +2,7 @@
 // the look and the deed.
 
 import { expect, test } from 'vitest';
+import { ControllerError } from '../../src/errors.ts';
 import { aProfile } from '../support/build.ts';
 import { createRig, type Rig } from '../support/reconciler-rig.ts';
 
@@ -22,6 +23,27 @@ test('I9 a forge that has just come back calls a working runner idle: its machin
   for (let second = 0; second < 20; second += 1) await rig.step();
   expect(statesOf(rig)).toEqual(['running']);
   expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
+});
+
+test('I9 the same while the list does not show its job', async () => {
+  const rig = createRig({ profiles: [short] });
+  const job = rig.forge.queue(1);
+  await rig.step();
+  const [idle] = rig.forge.rows;
+  rig.forge.pick(uuidOf(rig), job.handle);
+  await rig.step();
+  const registration = rig.forge.registration.bind(rig.forge);
+  Object.assign(rig.forge, { jobs: () => Promise.resolve([]) });
+  for (let second = 0; second < 4; second += 1) await rig.step();
+  Object.assign(rig.forge, { jobs: () => Promise.reject(new ControllerError('FORGE_UNREACHABLE', 'jobs: no answer')) });
+  for (let second = 0; second < 20; second += 1) await rig.step();
+  Object.assign(rig.forge, { jobs: () => Promise.resolve([]), registration: () => Promise.resolve(idle) });
+  // The poll that failed last puts the next one off; its first answers are not yet to be believed.
+  for (let second = 0; second < 40 && rig.reconciler.snapshot().forges[0]?.error !== undefined; second += 1) await rig.step();
+  await rig.step();
+  Object.assign(rig.forge, { registration });
+  for (let second = 0; second < 10; second += 1) await rig.step();
+  expect(statesOf(rig)).toEqual(['running']);
 });
 
 test('I9 a stop that was not delivered is taken back when the job was handed out meanwhile', async () => {
