@@ -109,17 +109,20 @@ type Storm = {
 async function strikeUntil(signal: AbortSignal, { struck, say, ...input }: Storm): Promise<void> {
   const { chance } = input;
   let deck: string[] = [];
+  // What finds nothing to strike waits for the service to have something: on a slow host kills would keep it from ever coming up.
+  let found = true;
   const strike = async (kind: string): Promise<void> => {
     const begunAt = Date.now();
     say(`${new Date(begunAt).toISOString().slice(11, 23)} ${kind} begins`);
-    if (!(await inTime(kind, faults[kind]?.({ ...input, say })))) return void deck.unshift(kind);
+    found = await inTime(kind, faults[kind]?.({ ...input, say }));
+    if (!found) return void deck.unshift(kind);
     struck.set(kind, (struck.get(kind) ?? 0) + 1);
     say(`${new Date(begunAt).toISOString().slice(11, 23)} ${kind} (${Date.now() - begunAt} ms)`);
   };
   while (!signal.aborted) {
     if (deck.length === 0) deck = shuffled(Object.keys(faults), chance);
     const kind = deck.pop() ?? '';
-    const kill = chance.hit(0.25) ? sleep(chance.between(0, 800)).then(() => strike('kill-controller')) : undefined;
+    const kill = chance.hit(0.25) && found ? sleep(chance.between(0, 800)).then(() => strike('kill-controller')) : undefined;
     await strike(kind);
     await kill;
     await sleep(chance.between(50, 900), undefined, { signal }).catch(() => undefined);
