@@ -25,7 +25,7 @@ test('I9 a forge that has just come back calls a working runner idle: its machin
   expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
 });
 
-test('I9 the same while the list does not show its job', async () => {
+test('I9 a forge that has just come back and does not list the job of an idle looking runner is not believed', async () => {
   const rig = createRig({ profiles: [short] });
   const job = rig.forge.queue(1);
   await rig.step();
