@@ -5,6 +5,7 @@ import { mkdir, readdir, rename } from 'node:fs/promises';
 import { ControllerError } from '../errors.ts';
 import { perform, tryPerform } from './exec.ts';
 import type { RunResult } from './exec.ts';
+import { gathered } from './gathering.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
 import { exists } from './presence.ts';
 import { mountsBelow } from './traces.ts';
@@ -42,8 +43,16 @@ export async function clearFolder(paths: MachinePaths, limitMs = stepMs): Promis
 async function removeEntries(paths: MachinePaths, limitMs: number): Promise<RunResult> {
   const entries = await entriesOf(paths);
   if (entries.length === 0) return { code: 0, stdout: '', stderr: '' };
-  return tryPerform('rm', ['-rf', '--one-file-system', '--', ...entries], { timeoutMs: limitMs });
+  return removeTrees({ entries, limitMs });
 }
+
+/** Together only as long as little lies there, which is nearly always. */
+const togetherMs = 2_000;
+const removeTrees = gathered(async (trees: readonly { readonly entries: readonly string[]; readonly limitMs: number }[]) => {
+  const limits = trees.map(({ limitMs }) => limitMs);
+  const timeoutMs = Math.min(...limits, ...(trees.length === 1 ? [] : [togetherMs]));
+  return tryPerform('rm', ['-rf', '--one-file-system', '--', ...trees.flatMap(({ entries }) => entries)], { timeoutMs });
+});
 
 async function clearSlowly(paths: MachinePaths, limitMs: number): Promise<void> {
   await mkdir(paths.going, { recursive: true, mode: 0o700 });

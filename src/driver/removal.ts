@@ -8,6 +8,7 @@ import { ControllerError } from '../errors.ts';
 import { clearFolder, unmountBelow } from './clearing.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
+import { gathered } from './gathering.ts';
 import { letGo } from './gc-root.ts';
 import { readExit } from './listing.ts';
 import { interfaceOf, namespaceOf, pathsOf } from './nspawn-unit.ts';
@@ -77,12 +78,23 @@ async function endUnit({ stateDir, way, clock, id }: RemovalInput): Promise<void
 /** Deletes the namespace and waits until the veth pair, which the kernel drops later, is seen gone: only then is the slot free. */
 async function removeLink({ controllerId, clock, id }: RemovalInput): Promise<void> {
   const name = interfaceOf(id);
-  if (await namespaceIsThere(controllerId, id)) await perform('ip', ['netns', 'del', namespaceOf(controllerId, id)], { timeoutMs: 10_000 });
+  if (await namespaceIsThere(controllerId, id)) {
+    const { code, trouble, stderr } = await deleteNamespaces({ controllerId, id });
+    if (code !== 0) throw new ControllerError('DRIVER_FAILED', `The network of machine ${id} is not removed: ${trouble ?? stderr.trim()}`);
+  }
   const gone = async (): Promise<boolean> => !(await hasOurAlias(controllerId, id));
   if (await until(clock, 1_000, gone)) return;
   await tryPerform('ip', ['link', 'del', name], { timeoutMs: 10_000 });
   await until(clock, 3_000, gone);
 }
+
+/** One that a run of several deleted before it failed is not asked for again. */
+const deleteNamespaces = gathered(async (machines: readonly Pick<RemovalInput, 'controllerId' | 'id'>[]) => {
+  const lines: string[] = [];
+  for (const { controllerId, id } of machines)
+    if (await namespaceIsThere(controllerId, id)) lines.push(`netns del ${namespaceOf(controllerId, id)}\n`);
+  return tryPerform('ip', ['-batch', '-'], { input: lines.join(''), timeoutMs: 10_000 });
+});
 
 /** machined drops its entry a moment after the unit went; a new machine of that name would be refused until then. */
 async function leaveMachined({ clock, id, ...site }: RemovalInput): Promise<void> {

@@ -118,7 +118,10 @@ export function slotOfInterface(network: DriverNetwork, id: MachineId): number {
 
 /** Mount points at or below a folder, deepest first. */
 export async function mountsBelow(folder: string): Promise<readonly string[]> {
-  return mountsIn(mountList())
+  const list = mountList();
+  // Nearly always there is none: not worth taking the whole list apart.
+  if (!list.includes(mountWordOf(folder))) return [];
+  return mountsIn(list)
     .map(({ path }) => path)
     .filter((path) => path === folder || path.startsWith(`${folder}/`))
     .toSorted((a, b) => b.length - a.length);
