@@ -172,14 +172,17 @@ function readerOf(bytes: Buffer): Reader {
 /** What came: `answers` is the serial of the call, 0 for what answers none. `error` is the name of one, and then the body begins with a sentence. */
 export type Message = { readonly answers: number; readonly error: string | undefined; readonly signature: string; readonly body: Reader };
 
-/** The first whole message, and how many bytes it took; undefined while it is not whole. Throws at what is no message. */
-export function messageIn(heard: Buffer): { readonly message: Message; readonly length: number } | undefined {
+const signal = 4;
+
+/** The first whole message, and how many bytes it took; undefined while it is not whole. News are only counted, not read. Throws at what is no message. */
+export function messageIn(heard: Buffer): { readonly message: Message | undefined; readonly length: number } | undefined {
   if (heard.length < 16) return undefined;
   if (heard.readUInt8(0) !== 0x6c) throw new Error('it speaks another byte order than ours');
   const head = 16 + heard.readUInt32LE(12);
   const bodyAt = Math.ceil(head / 8) * 8;
   const length = bodyAt + heard.readUInt32LE(4);
   if (heard.length < length) return undefined;
+  if (heard.readUInt8(1) === signal) return { message: undefined, length };
   let [answers, signature] = [0, ''];
   let error: string | undefined;
   const reader = readerOf(heard.subarray(0, head));

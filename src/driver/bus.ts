@@ -56,8 +56,8 @@ export function createBus(socketPath = systemdSocket): Bus {
         }
         for (let found = messageIn(heard); found !== undefined; found = messageIn(heard)) {
           heard = heard.subarray(found.length);
-          // What answers nobody is news of all units: it is told to whoever is connected.
-          made.waiting.get(found.message.answers)?.(found.message);
+          const { message } = found;
+          if (message !== undefined) made.waiting.get(message.answers)?.(message);
         }
       } catch (error) {
         lose((error as Error).message);

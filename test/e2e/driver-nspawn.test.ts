@@ -43,6 +43,12 @@ describe('how a machine ends is on record', () => {
     expect(await ended()).toMatchObject({ result: 'exit-code', code: 'exited', status: '3' });
   });
 
+  test('the processor time of a machine that has no limit of it', async () => {
+    expect(world.profile.limits.cpus).toBeUndefined();
+    await running('exit-3');
+    expect((await ended())?.cpuMs).toBeGreaterThan(0);
+  });
+
   test('a SIGKILL to the whole unit', async () => {
     await running('wait');
     await onHost('systemctl', 'kill', '--signal=KILL', unit);

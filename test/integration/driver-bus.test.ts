@@ -90,8 +90,9 @@ function statesReply(serial: number, states: Readonly<Record<string, string>>): 
 
 test('units are told with their states, and the line is given back with the last answer', async () => {
   answer = (socket, serial) => {
-    // News of a unit comes in between.
-    socket.write(replyTo(0, [text('news')]));
+    const news = replyTo(serial, [text('news')]);
+    news.writeUInt8(4, 1);
+    socket.write(news);
     socket.write(statesReply(serial, { 'a.service': 'active', 'b.service': 'inactive' }));
   };
   const bus = createBus(path);

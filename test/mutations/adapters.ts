@@ -175,6 +175,18 @@ export const adapterTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/gathering.ts',
+    tests: ['test/unit/driver-gathering.test.ts'],
+    mutations: [
+      [
+        'all fail with the one that cannot be removed',
+        'if (result?.code === 0 && result.trouble === undefined) {',
+        'if (result !== undefined) {',
+      ],
+      ['all wait for the one that takes minutes', 'await Promise.race([before, over]);', 'await before;'],
+    ],
+  },
+  {
     file: 'src/driver/hands.ts',
     tests: ['test/unit/driver-hands.test.ts'],
     mutations: [

@@ -109,9 +109,15 @@ describe('messages of the bus', () => {
     const found = messageIn(Buffer.concat([call, call.subarray(0, 20)]));
     expect(found?.length).toBe(call.length);
     expect(found?.message).toMatchObject({ signature: 'asv', answers: 0, error: undefined });
-    const body = found?.message.body;
+    const body = found?.message?.body;
     body?.u32();
     expect(words.map(() => body?.text())).toEqual(words);
+  });
+
+  test('that are news are passed over', () => {
+    const news = Buffer.from(callOf(7, { path: '/p', interface: 'i', member: 'm', values: [text('news')] }));
+    news.writeUInt8(4, 1);
+    expect(messageIn(news)).toEqual({ message: undefined, length: news.length });
   });
 
   test('of the other byte order are refused, not misread', () => {
