@@ -16,6 +16,8 @@ export type TimeLineOptions = {
   readonly anchors: AnchorPlace;
   readonly store: Pick<Store, 'put'>;
   readonly loaded: Pick<Loaded, 'runners' | 'quarantined'>;
+  /** Machines are there that were started on the line of before. */
+  readonly machines?: boolean;
   readonly log: Log;
 };
 
@@ -23,7 +25,7 @@ export type TimeLineOptions = {
 export async function openTimeLine(options: TimeLineOptions): Promise<{ readonly clock: Clock; readonly runners: readonly Runner[] }> {
   const { source, bootId, anchors, store, loaded, log } = options;
   const last = await anchors.read();
-  const bound = loaded.runners.length + loaded.quarantined.length > 0;
+  const bound = options.machines === true || loaded.runners.length + loaded.quarantined.length > 0;
   const { anchor, fresh } = anchorAfter(last, bootId, bound, { wall: source.wall(), monotonic: source.monotonic() });
   const clock = createClock(source, anchor.offsetMs, saying(log));
   const now = clock.now();

@@ -131,7 +131,8 @@ function unknownsOf({ machines, registrations }: World): readonly string[] {
 }
 
 function lineOf(action: Action): string {
-  if (action.kind === 'sweep-machine') return `machine ${action.id}, which no record speaks of`;
+  if (action.kind === 'sweep-machine' || action.kind === 'warm' || action.kind === 'cool')
+    return `machine ${action.id}, which no record speaks of`;
   if (action.kind === 'sweep-registration')
     return `registration ${action.registration.name} at forge ${action.forge}, which no record speaks of`;
   const { id, forge, job, assignedAt } = action.runner;

@@ -2,7 +2,7 @@
 // name adapters. Opening them takes the lock of the state directory and touches nothing that runs.
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -61,6 +61,14 @@ export async function openParts(config: Config, voice: PartsVoice): Promise<Part
   }
 }
 
+/** A folder that cannot be read is the driver's matter, who says why. */
+async function isFilled(folder: string): Promise<boolean> {
+  return readdir(folder).then(
+    ({ length }) => length > 0,
+    () => false,
+  );
+}
+
 async function partsOf(config: Config, store: FileStore, description: string, voice: PartsVoice): Promise<Parts> {
   const { version, log, mask, onAnswer } = voice;
   const loaded = await store.load();
@@ -68,7 +76,8 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   for (const { name, reason } of loaded.aside)
     log.error('quarantine', { file: name }, `a record is put aside: it ${reason}; see docs/OPERATIONS.md`);
   for (const name of loaded.returned) log.warn('quarantine', { file: name }, 'a record that had been put aside can be read and is back');
-  const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, log };
+  const machines = await isFilled(join(config.stateDir, 'machines'));
+  const line = { source: hostTime, bootId: await bootIdOf(), anchors: store.anchors, store, loaded, machines, log };
   const { clock, runners } = await openTimeLine(line);
   const { stateDir } = config;
   const host = { ...config, forgeUrls: urlsOf(config), log, clock };

@@ -25,6 +25,8 @@ export type Event =
   | 'finalize'
   | 'report'
   | 'sweep'
+  | 'warm'
+  | 'cool'
   | 'deny' // one runner's life
   | 'poll'
   | 'forge-error'

@@ -141,6 +141,21 @@ let
           stop = optional kinds.duration "Between asking a machine to end and ending it by force. Default: 10s.";
         };
         max = optional types.ints.positive "How many machines of this profile at once. Default: no limit of its own.";
+        warm =
+          optional
+            (types.either types.ints.unsigned (
+              types.submodule {
+                options = {
+                  min = mkOption {
+                    type = types.ints.unsigned;
+                    description = "How many machines wait for jobs.";
+                  };
+                  maxAge = optional kinds.duration "One that has waited longer is replaced. Default: 1h.";
+                  linger = optional kinds.duration "So long after the profile's last job they are kept. Default: always.";
+                };
+              }
+            ))
+            "Machines that are up before a job waits, so that it starts at once: how many, or a set of `min`, `maxAge` (one that has waited longer is replaced; default: 1h) and `linger` (so long after the profile's last job they are kept; default: always). Each holds memory, and a place of `maxConcurrent` until a job needs it. Default: 0.";
         environment = mkOption {
           type = types.attrsOf types.str;
           default = { };

@@ -70,6 +70,7 @@ let
     given {
       inherit name;
       inherit (profile) labels max environment;
+      warm = if lib.isAttrs profile.warm then given profile.warm else profile.warm;
       template = templateOf profile.container;
       runner = lib.getExe cfg.runnerPackage;
       limits = given { inherit (profile) cpus memory tasks disk; };

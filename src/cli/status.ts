@@ -96,6 +96,7 @@ function statusLines(look: Look, health: Health, status: Status): readonly strin
     ...part('Profiles', profileRows(look, status)),
     ...part(`Runners: ${capacity.used} of ${capacity.max} machines in use`, runnerRows(look, status)),
     ...(runners.length === 0 ? ['', `No runners; ${capacity.used} of ${capacity.max} machines in use.`] : []),
+    ...part('Warm: machines that wait for jobs', warmRows(look, status)),
     ...part(`Waiting: ${waiting.length + leftOut}`, waitingRows(look, waiting)),
     ...(leftOut > 0 ? [`and ${leftOut} more`] : []),
     ...part('To be looked at', odd(look, status)),
@@ -169,6 +170,19 @@ function runnerRows(look: Look, { runners, observed_at: at }: Status): readonly 
       runner.registration_id,
       [runner.job_name, ...troublesOf(runner)].join('; '),
     ]),
+  );
+}
+
+function warmRows(look: Look, { warm_containers: warm, capacity, observed_at: at }: Status): readonly string[] {
+  return table(
+    look,
+    ['MACHINE', 'PROFILE', 'STATE', 'FOR'],
+    [
+      ...warm.map(({ name, profile, state, since }) => [name, profile, state, between(since, at)]),
+      ...capacity.profiles.flatMap(({ name, warm: wanted }) =>
+        wanted?.rests_until == null ? [] : [[null, name, paint(`theirs died: next try at ${clockOf(wanted.rests_until)}`, 'warn'), null]],
+      ),
+    ],
   );
 }
 

@@ -18,6 +18,7 @@ import type { Config } from './settings.ts';
 import { readTelemetry } from './telemetry.ts';
 import { overlay, parseYaml, valueOf, type Environment, type Tree } from './source.ts';
 import type { Host, TokenContext } from './token-file.ts';
+import { checkWarm } from './warm.ts';
 import { ControllerError } from '../errors.ts';
 
 export { guardedPathsOf } from './guarded.ts';
@@ -125,6 +126,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
   const drivers = readDriver(root);
   checkDriver(drivers.driver, profiles, findings);
+  checkWarm(profiles, maxConcurrent, findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
   const http = await readHttp(root, id, context);

@@ -8,6 +8,7 @@ import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, 
 import { readNameservers } from './network.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
+import { readWarm } from './warm.ts';
 
 const keys = [
   'name',
@@ -23,6 +24,7 @@ const keys = [
   'binds',
   'environment',
   'max',
+  'warm',
 ] as const;
 const defaultLabels = 'self-hosted,ci,nix,x64,Linux';
 const usualRunner = '/usr/local/bin/forgejo-runner';
@@ -104,7 +106,8 @@ function readProfile(section: Section, count: number, context: Context): Profile
     binds: found,
     environment,
   };
-  return max === undefined ? profile : { ...profile, max };
+  const warm = readWarm(section, max, findings);
+  return { ...profile, ...(max === undefined ? {} : { max }), ...(warm === undefined ? {} : { warm }) };
 }
 
 /** Bare label names from a list or a comma string; `name:scheme` is stripped, and schemes that no machine can serve are refused. */

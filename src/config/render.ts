@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import type { Config, ForgeConfig } from './settings.ts';
 import { formatDuration, formatSize } from './units.ts';
 import type { Limits, Profile, Scope } from '../core/model.ts';
+import type { Warm } from '../core/warmth.ts';
 
 /** YAML with every default spelled out; warnings stand first as comments. */
 export function renderConfig(config: Config): string {
@@ -79,6 +80,7 @@ function profileOf({
   binds,
   environment,
   max,
+  warm,
 }: Profile): Readonly<Record<string, unknown>> {
   return {
     name,
@@ -99,7 +101,12 @@ function profileOf({
     binds,
     environment,
     ...(max === undefined ? {} : { max }),
+    warm: warm === undefined ? 0 : warmOf(warm),
   };
+}
+
+function warmOf({ min, maxAgeMs, lingerMs }: Warm): Readonly<Record<string, unknown>> {
+  return { min, maxAge: formatDuration(maxAgeMs), ...(lingerMs === undefined ? {} : { linger: formatDuration(lingerMs) }) };
 }
 
 function limitsOf({ cpus, memoryBytes, tasks, diskBytes }: Limits): Readonly<Record<string, unknown>> {

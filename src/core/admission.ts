@@ -1,11 +1,13 @@
 // Promises who is started next, and for everybody else why not: fair between repositories, oldest first within one, never above a
-// capacity (I4), each waiting job answered by a launch or by a Denial with a sentence. Pure.
+// capacity (I4), each waiting job answered by a launch or by a Denial with a sentence. A machine that waits is given away or gives way. Pure.
 
 import { serves, unmatchedSentenceOf } from './match.ts';
 import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
 import { nextSlot } from './subnets.ts';
 import { standstillOf } from './room.ts';
-import type { Denial, Job, Plan, Policy, Profile, Runner, World } from './model.ts';
+import { coolOf, warmMachinesOf, warmPoolOf, warmStartsOf, type WarmPool } from './warm.ts';
+import type { Cool } from './warmth.ts';
+import type { Denial, Job, Machine, Plan, Policy, Profile, Runner, World } from './model.ts';
 
 type Candidate = { readonly job: Job; readonly key: string; readonly profiles: readonly Profile[] };
 
@@ -18,9 +20,18 @@ type Books = {
   readonly perProfile: Map<string, number>;
   readonly perRepository: Map<string, number>;
   lastSlot: number;
+  /** Machines that wait for a job, by profile. */
+  readonly ready: WarmPool['ready'];
+  readonly troubled: WarmPool['troubled'];
+  /** Machines that are about to be gone and that no job waits for yet. */
+  leaving: number;
+  readonly cools: Cool[];
 };
 
-/** Launches for this tick, and a denial for every other waiting job. `machines` must be known: unknown machines deny everything (I2). */
+/**
+ * Launches for this tick, and a denial for every other waiting job; also what becomes of machines that wait. `machines` must be known: unknown
+ * machines deny everything (I2).
+ */
 export function admissionsOf(world: World, policy: Policy, now: number): Plan {
   const denials: Denial[] = [];
   const waiting = waitingJobsOf(world);
@@ -28,21 +39,71 @@ export function admissionsOf(world: World, policy: Policy, now: number): Plan {
     const sentence = `the host's machines cannot be listed (${world.machines.reason}), so nothing is started`;
     return { actions: [], denials: waiting.map((job) => ({ job, reason: 'host-unknown', sentence })) };
   }
-  const books = booksOf(world);
+  const books = booksOf(world, warmPoolOf(world, policy, now));
+  trim(books, policy);
   const matches = matcherOf(policy.profiles);
   const eligible = waiting.flatMap((job) => eligibleOf(job, matches(job), world, policy, now, denials));
   const launches = inFairOrder(eligible, books.perRepository).flatMap((candidate, index): Runner[] => {
     const admitted = admit(candidate, books, policy, now);
     if ('id' in admitted) return [admitted];
-    denials.push({ ...admitted, position: index + 1 });
+    denials.push({ ...admitted, ...giveWay(admitted, books), position: index + 1 });
     return [];
   });
-  return { actions: launches.map((runner) => ({ kind: 'launch', id: runner.id, runner })), denials };
+  const busy = launches.length > 0 || world.beginning.some(({ kind }) => kind === 'launch') || denials.some(needsPlace);
+  const starts =
+    busy || policy.mode !== 'serving' || standstillOf(world.room, policy.floor) !== undefined
+      ? []
+      : warmStartsOf(world, policy, now, books);
+  return {
+    actions: [...books.cools, ...launches.map((runner) => ({ kind: 'launch', id: runner.id, runner }) as const), ...starts],
+    denials,
+  };
+}
+
+/** A configuration that allows fewer machines than there are takes away those that wait. */
+function trim(books: Books, { maxConcurrent }: Policy): void {
+  for (let over = books.ids.size - books.leaving - maxConcurrent; over > 0; over -= 1) {
+    const machine = takeLast(books.ready);
+    if (machine === undefined) return;
+    books.cools.push(coolOf(machine, 'surplus'));
+    books.leaving += 1;
+  }
+}
+
+/** The one that would have been given away last, of whichever profile. */
+function takeLast(ready: Map<string, Machine[]>): Machine | undefined {
+  const [name, machines = []] = [...ready].find(([, { length }]) => length > 0) ?? [];
+  if (name !== undefined) ready.set(name, machines.slice(0, -1));
+  return machines.at(-1);
+}
+
+function needsPlace({ reason }: Pick<Denial, 'reason'>): boolean {
+  return reason === 'capacity' || reason === 'no-slot';
+}
+
+/** Whoever waits for a place gets that of a machine which waits for nobody. */
+function giveWay(denial: Omit<Denial, 'position'>, books: Books): { readonly sentence?: string } {
+  if (!needsPlace(denial)) return {};
+  if (books.leaving > 0) {
+    books.leaving -= 1;
+    return { sentence: `${denial.sentence}; it starts when one that waits for jobs is gone` };
+  }
+  const machine = takeLast(books.ready);
+  if (machine === undefined) return {};
+  books.cools.push(coolOf(machine, 'room'));
+  return { sentence: `${denial.sentence}; ${machine.id}, which waits for jobs, gives way for it` };
+}
+
+/** Records, and the runners that are about to have one. */
+function runnersOf({ runners, beginning }: World): readonly Runner[] {
+  if (beginning.length === 0) return runners;
+  const known = new Set(runners.map(({ id }) => id));
+  return [...runners, ...beginning.flatMap((begun) => (begun.kind === 'launch' && !known.has(begun.id) ? [begun.runner] : []))];
 }
 
 /** Waiting jobs of every known list that nobody of ours serves yet, each attempt once even when two forge entries list it. */
 function waitingJobsOf(world: World): Job[] {
-  const taken = new Set(world.runners.map((runner) => jobKeyOf({ forge: runner.forge, ...runner.job })));
+  const taken = new Set(runnersOf(world).map((runner) => jobKeyOf({ forge: runner.forge, ...runner.job })));
   const jobs: Job[] = [];
   for (const reading of world.jobs.values()) {
     if (reading.state !== 'known') continue;
@@ -105,7 +166,7 @@ function forkSentenceOf(job: Job, profiles: readonly Profile[]): string {
   return `whether it is of a fork is not known, because its Forgejo ${why}, and ${names} takes none (forks: refuse)`;
 }
 
-function booksOf(world: World): Books {
+function booksOf(world: World, { ready, cools, troubled, leaving }: WarmPool): Books {
   const machines = world.machines.state === 'known' ? world.machines.value : [];
   const books: Books = {
     ids: new Set([...world.inFlight].filter(isMachineId)),
@@ -113,9 +174,13 @@ function booksOf(world: World): Books {
     perProfile: new Map(),
     perRepository: new Map(),
     lastSlot: world.lastSlot,
+    ready,
+    troubled,
+    cools: [...cools],
+    leaving,
   };
   const recorded = new Set<string>();
-  for (const runner of world.runners) {
+  for (const runner of runnersOf(world)) {
     books.ids.add(runner.id);
     recorded.add(runner.machine);
     books.slots.add(runner.slot);
@@ -126,6 +191,13 @@ function booksOf(world: World): Books {
     books.slots.add(machine.slot);
     if (!recorded.has(machine.id)) books.ids.add(machine.id);
   }
+  const waiting = new Map(warmMachinesOf(world).map(({ id, warm }) => [id, warm?.profile]));
+  for (const begun of world.beginning) {
+    if (begun.kind !== 'warm') continue;
+    books.slots.add(begun.slot);
+    waiting.set(begun.id, begun.profile);
+  }
+  for (const profile of waiting.values()) if (profile !== undefined) add(books.perProfile, profile);
   return books;
 }
 
@@ -146,7 +218,11 @@ export function inFairOrder<C extends Pick<Candidate, 'job'>>(candidates: readon
 
 function admit(candidate: Candidate, books: Books, policy: Policy, now: number): Runner | Omit<Denial, 'position'> {
   const { job, profiles } = candidate;
-  if (books.ids.size >= policy.maxConcurrent) {
+  const profile = profiles.find(
+    ({ name, max }) => max === undefined || (books.perProfile.get(name) ?? 0) < max || (books.ready.get(name)?.length ?? 0) > 0,
+  );
+  const [machine, ...others] = books.ready.get(profile?.name ?? '') ?? [];
+  if (machine === undefined && books.ids.size >= policy.maxConcurrent) {
     const closed = policy.maxConcurrent === 0;
     const sentence = closed
       ? 'nothing is started here: maxConcurrent is 0'
@@ -161,23 +237,16 @@ function admit(candidate: Candidate, books: Books, policy: Policy, now: number):
       sentence: `its repository already has ${policy.maxPerRepository} machines (maxPerRepository)`,
     };
   }
-  const profile = profiles.find((each) => each.max === undefined || (books.perProfile.get(each.name) ?? 0) < each.max);
   if (profile === undefined) {
     const names = profiles.map((each) => `\`${each.name}\` (max ${each.max})`).join(', ');
     return { job, reason: 'profile-capacity', sentence: `every profile that serves it is full: ${names}` };
   }
-  const id = runnerIdOf(policy.controllerId, job);
-  if (books.ids.has(id))
-    return { job, reason: 'id-taken', sentence: `its runner id ${id} is still held by another job; it is next when that one is gone` };
-  const slot = nextSlot(books.slots, policy.slots, books.lastSlot);
-  if (slot === undefined) {
-    return { job, reason: 'no-slot', sentence: `all ${policy.slots} subnets of the pool are in use or not yet seen gone (network.pool)` };
-  }
-  books.ids.add(id);
-  books.slots.add(slot);
-  books.lastSlot = slot;
-  add(books.perProfile, profile.name);
+  const place = machine ?? newPlaceOf(job, profile, books, policy);
+  if ('reason' in place) return place;
+  if (machine !== undefined) books.ready.set(profile.name, others);
   add(books.perRepository, repository);
+  // One id names the record, the registration and the machine, be it one that waited or a new one.
+  const { id, slot } = place;
   const { handle, attempt, repositoryId, name, labels } = job;
   return {
     id,
@@ -189,6 +258,21 @@ function admit(candidate: Candidate, books: Books, policy: Policy, now: number):
     createdAt: now,
     timeouts: profile.timeouts,
   };
+}
+
+function newPlaceOf(job: Job, profile: Profile, books: Books, policy: Policy): Pick<Machine, 'id' | 'slot'> | Omit<Denial, 'position'> {
+  const id = runnerIdOf(policy.controllerId, job);
+  if (books.ids.has(id))
+    return { job, reason: 'id-taken', sentence: `its runner id ${id} is still held by another job; it is next when that one is gone` };
+  const slot = nextSlot(books.slots, policy.slots, books.lastSlot);
+  if (slot === undefined) {
+    return { job, reason: 'no-slot', sentence: `all ${policy.slots} subnets of the pool are in use or not yet seen gone (network.pool)` };
+  }
+  books.ids.add(id);
+  books.slots.add(slot);
+  books.lastSlot = slot;
+  add(books.perProfile, profile.name);
+  return { id, slot };
 }
 
 export function repositoryKeyOf(forge: string, repositoryId: number): string {

@@ -2,8 +2,8 @@
 // stopped only for its deadline, its cancel or an operator (I9), and nothing destructive rests on a failed read (I2).
 
 import { jobKeyOf } from './naming.ts';
+import type { Absence } from './memory.ts';
 import type {
-  Absence,
   Action,
   EndReason,
   Job,

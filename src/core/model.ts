@@ -1,10 +1,13 @@
 // Promises the nouns of the whole program, all readonly, unions told apart by `kind` or `state`. Pure types and nothing else: no IO, no
 // clock, no defaults. Times are milliseconds of the time line (clock.ts), durations end in Ms, sizes in Bytes.
 
+import type { Absence, BackOff, Retry } from './memory.ts';
+import type { Cool, Warm, WarmStart, Warmth } from './warmth.ts';
+
 export type ForgeName = string;
 /** Job handle: UUID, new for every attempt; '' on rows that are older than Forgejo 15. */
 export type Handle = string;
-/** `j` + last 7 digits of the job id + 3 base-36 characters; `w` + 10 for a warm machine. 11 characters. */
+/** `j` + last 7 digits of the job id + 3 base-36 characters; `w` + 10 of one whose machine had waited for a job. 11 characters. */
 export type RunnerId = string;
 export type MachineId = string;
 
@@ -113,6 +116,8 @@ export type Machine = {
   readonly startedAt: number;
   readonly state: 'starting' | 'idle' | 'running' | 'exited';
   readonly exit?: MachineExit;
+  /** Only of one that was started to wait for a job, whose record is on the host alone: its profile, and its build as Driver.builds says it. */
+  readonly warm?: { readonly profile: string; readonly build: string };
 };
 
 export type Template =
@@ -180,6 +185,8 @@ export type Profile = {
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;
   readonly max?: number;
+  /** Absent: its machines are started when a job waits, none before. */
+  readonly warm?: Warm;
 };
 
 /** What was read from one source: known, or unknown with the reason. Unknown is never empty (I2). */
@@ -187,28 +194,8 @@ export type Reading<T> =
   | { readonly state: 'known'; readonly value: T; readonly at: number }
   | { readonly state: 'unknown'; readonly reason: string };
 
-/** A handle that is not tried again before `until`, because the machine made for it was not picked or could not be made. */
-export type BackOff = {
-  readonly until: number;
-  readonly count: number;
-  readonly reason: EndReason;
-  readonly forge: ForgeName;
-  readonly repositoryId: number;
-};
-
-/** How long a runner's job has been missing from good polls, in polls and since when. */
-export type Absence = { readonly polls: number; readonly since: number };
-
 /** A forge's answer, numbered: a job that was settled during or before this poll may still be in it and must not be started again. */
 export type JobList = { readonly jobs: readonly Job[]; readonly poll: number };
-
-/** A step that failed: how often, when it may be tried again, and what was said. */
-export type Retry = {
-  readonly action: Action['kind'];
-  readonly attempts: number;
-  readonly at: number;
-  readonly error: { readonly code: string; readonly message: string };
-};
 
 /** How a runner ended, as it was first seen: a clean-up that needs several tries must not see something else in what it left. */
 export type Ending = { readonly reason: EndReason; readonly exit?: MachineExit };
@@ -226,6 +213,9 @@ export type World = {
   readonly runners: readonly Runner[];
   /** Ids with an action under way, taken before anything else was read. */
   readonly inFlight: ReadonlySet<RunnerId>;
+  /** Those of them that begin something: what they make may be in no list and no record yet. */
+  readonly beginning: readonly Extract<Action, { readonly kind: 'launch' | 'warm' }>[];
+  readonly warmth: Warmth;
   /** Forges that have not answered for long enough to know who is at work: `idle` means nothing there. */
   readonly fresh: ReadonlySet<ForgeName>;
   /** By jobKeyOf. */
@@ -272,6 +262,8 @@ export type Action =
   | { readonly kind: 'stop'; readonly id: RunnerId; readonly runner: Runner; readonly reason: StopReason; readonly graceMs: number }
   /** stop machine, remove machine, tell the forge of a job that nobody ended, unregister, delete record. */
   | { readonly kind: 'finalize'; readonly id: RunnerId; readonly runner: Runner; readonly reason: EndReason; readonly exit?: MachineExit }
+  | WarmStart
+  | Cool
   /** Remove a machine that has our mark and no record. */
   | { readonly kind: 'sweep-machine'; readonly id: MachineId }
   /** Remove a registration that has our mark and no record. */

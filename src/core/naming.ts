@@ -22,6 +22,17 @@ export function runnerIdOf(controllerId: string, job: Pick<Job, 'id' | 'handle' 
   return `j${digits}${tail}`;
 }
 
+/** `w`, 10 base-36 characters: of a machine that is started at that moment to wait for a job. A slot holds one machine at a time. */
+export function warmIdOf(controllerId: string, slot: number, now: number): MachineId {
+  const digest = createHash('sha256').update(`${controllerId}\n${slot}\n${now}`).digest();
+  return `w${digest.readUIntBE(0, 6).toString(36).padStart(10, '0')}`;
+}
+
+/** True for ids of machines that were started before they had a job, and of the runners that they became. */
+export function isWarmId(id: string): boolean {
+  return id.startsWith('w');
+}
+
 /** True for ids of runners and machines that this program could have made. 11 characters, so `fr-<id>` fits Linux's 15. */
 export function isMachineId(text: string): text is MachineId {
   return idPattern.test(text);

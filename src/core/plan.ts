@@ -4,6 +4,7 @@
 import { admissionsOf } from './admission.ts';
 import { sightingOf, stepOf } from './lifecycle.ts';
 import { isMachineId, isOurRegistration, jobKeyOf } from './naming.ts';
+import { warmMachinesOf } from './warm.ts';
 import type { Action, Job, Machine, Plan, Policy, World } from './model.ts';
 
 /** What to do now, and for every waiting job that is not started, why. Ends and sweeps come before launches. */
@@ -44,13 +45,14 @@ export function strayWorkersOf(world: World): ReadonlySet<string> {
 }
 
 /**
- * Machines with our mark that no record speaks of. One that was given a job may be at work although its record is lost (I9): it goes only
+ * Machines with our mark that no record speaks of, but for those that wait for a job: whoever ends everything spares these neither. One that was given a job may be at work although its record is lost (I9): it goes only
  * when every forge was asked and none says that it reports, or when an operator ends everything; the unit's own RuntimeMaxSec bounds it
  * all the same.
  */
 function machineSweepsOf(world: World, policy: Policy, now: number): Action[] {
   if (world.machines.state !== 'known') return [];
   const recorded = new Set(world.runners.map((runner) => runner.machine));
+  if (policy.mode !== 'ending') for (const { id } of warmMachinesOf(world)) recorded.add(id);
   const idle = policy.mode === 'ending' ? () => true : idleEverywhereOf(world);
   return world.machines.value
     .filter(

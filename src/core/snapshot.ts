@@ -1,7 +1,8 @@
 // Promises the one answer to "what is going on": a plain picture of the last tick that HTTP, the CLI and the log all read from. No secret
 // is in it: a runner's credentials are left out by type.
 
-import type { BackOff, Denial, ForgeName, Job, Machine, MachineExit, Room, Runner, Scope } from './model.ts';
+import type { BackOff } from './memory.ts';
+import type { Denial, ForgeName, Job, Machine, MachineExit, Room, Runner, Scope } from './model.ts';
 
 /** Where a runner is in its life; derived from record, machine and job, never stored. */
 export type Phase = 'launching' | 'waiting-for-job' | 'busy' | 'stopping' | 'finalizing';
@@ -31,6 +32,15 @@ export type ForgeView = {
   readonly error?: { readonly code: string; readonly message: string; readonly since: number };
   readonly waiting: number;
   readonly running: number;
+};
+
+/** A machine that waits for a job. */
+export type WarmView = {
+  readonly id: string;
+  readonly profile: string;
+  readonly slot: number;
+  readonly state: 'starting' | 'idle';
+  readonly startedAt: number;
 };
 
 /** One ended runner, newest first in the snapshot, bounded. */
@@ -76,6 +86,8 @@ export type Snapshot = {
   };
   readonly forges: readonly ForgeView[];
   readonly runners: readonly RunnerView[];
+  /** Their places are free for jobs, and so not used. */
+  readonly warm: readonly WarmView[];
   readonly denials: readonly Denial[];
   readonly backOffs: readonly (BackOff & { readonly key: string })[];
   readonly ended: readonly EndedView[];
@@ -90,6 +102,8 @@ export type Snapshot = {
       readonly labels: readonly string[];
       readonly used: number;
       readonly max?: number;
+      /** How many machines are to wait; none is started before `restUntil`, because theirs died. */
+      readonly warm?: { readonly min: number; readonly restUntil?: number };
     }[];
   };
   /** What the last artefact audit found that belongs to no record and could not be removed yet. */

@@ -28,6 +28,11 @@ export type Leftover = {
 };
 
 export type Driver = {
+  /**
+   * By the name of each profile, the build that its machines would have if they were started now: equal to that of a machine for as long as it
+   * would be made of the same in the same way. A profile of which nobody can say it now is left out.
+   */
+  builds(): Promise<ReadonlyMap<string, string>>;
   /** Can this host run machines at all? Rejects with DRIVER_UNAVAILABLE, why, and the remedy. Also prepares what all machines share. */
   check(): Promise<void>;
   /** Every machine of ours, exited and half-removed ones included. Rejects rather than guess. */

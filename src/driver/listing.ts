@@ -33,7 +33,8 @@ export async function listMachines(input: ListingInput): Promise<readonly Machin
 async function machineOf(input: ListingInput, id: MachineId, unit: string | undefined, early: boolean): Promise<Machine> {
   const paths = pathsOf(input.stateDir, id);
   const [marker, exit, unassigned] = await Promise.all([readMarker(paths), readExit(paths.exit), exists(paths.fifo)]);
-  const base = { id, slot: marker?.slot ?? slotOfInterface(input.network, id), startedAt: marker?.startedAt ?? 0 };
+  const warm = marker?.build === undefined ? {} : { warm: { profile: marker.profile, build: marker.build } };
+  const base = { id, slot: marker?.slot ?? slotOfInterface(input.network, id), startedAt: marker?.startedAt ?? 0, ...warm };
   if (exit !== undefined) return { ...base, state: 'exited', exit };
   if (unit === 'activating') return { ...base, state: 'starting' };
   if (unit !== undefined && unit !== 'inactive' && unit !== 'failed') return { ...base, state: unassigned ? 'idle' : 'running' };

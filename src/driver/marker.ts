@@ -17,6 +17,8 @@ export type Marker = {
   readonly profile: string;
   /** Resolvers that it may ask in place of everybody's. */
   readonly nameservers?: readonly string[];
+  /** Of one that was started to wait for a job: what it is made of. */
+  readonly build?: string;
 };
 
 export async function writeMarker(paths: MachinePaths, marker: Marker): Promise<void> {
@@ -44,7 +46,8 @@ export async function nameserversOfMachines(stateDir: string): Promise<OwnNamese
 
 function isMarker(value: unknown): value is Marker {
   if (typeof value !== 'object' || value === null) return false;
-  const { version, id, slot, startedAt, nameservers = [] } = value as Record<string, unknown>;
+  const { version, id, slot, startedAt, profile, nameservers = [], build = '' } = value as Record<string, unknown>;
   const addresses = Array.isArray(nameservers) && nameservers.every((address) => typeof address === 'string');
-  return version === 1 && typeof id === 'string' && Number.isInteger(slot) && typeof startedAt === 'number' && addresses;
+  const named = typeof profile === 'string' && typeof build === 'string';
+  return version === 1 && typeof id === 'string' && Number.isInteger(slot) && typeof startedAt === 'number' && addresses && named;
 }

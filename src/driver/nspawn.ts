@@ -4,13 +4,14 @@
 import { mkdirSync, watch } from 'node:fs';
 import { statfs, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
-import { isMachineId } from '../core/naming.ts';
+import { isMachineId, isWarmId } from '../core/naming.ts';
 import type { Machine, MachineId, Room } from '../core/model.ts';
 import { uidBaseOf } from '../core/subnets.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
 import type { Console } from '../archive/archive.ts';
+import { buildsOf } from './build.ts';
 import { consoleOf, consolesOf, followConsole } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
@@ -84,6 +85,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
   let last: Promise<unknown> = Promise.resolve();
   const starting = new Set<MachineId>();
   let prepared: Promise<Prepared> | undefined;
+  /** While the host is checked again, what the last check found holds. */
+  let lastPrepared: Prepared | undefined;
   let waiting = 0;
 
   /** One after the other: the rules of an older look must not replace those of a newer one. */
@@ -115,7 +118,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       stateDir,
       images.map(([, image]) => image),
     );
-    return { images: new Map(images), resolvers, mtu };
+    lastPrepared = { images: new Map(images), resolvers, mtu };
+    return lastPrepared;
   }
 
   async function check(): Promise<void> {
@@ -175,6 +179,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       throw new ControllerError('DRIVER_FAILED', `Another machine of this host is named ${spec.id}. It is left alone; end or rename it.`);
     await removeMachine({ ...site, clock, id: spec.id }); // of a start that was cut short
     await requirePin(spec.profile);
+    const build = isWarmId(spec.id) ? (await buildsOf([spec.profile], host)).get(spec.profile.name) : undefined;
     await writeMarker(paths, {
       version: 1,
       id: spec.id,
@@ -183,6 +188,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       startedAt: clock.now(),
       profile: spec.profile.name,
       ...(nameservers === undefined ? {} : { nameservers }),
+      ...(build === undefined ? {} : { build }),
     });
     if (nameservers !== undefined) await firewall.narrow(spec.id, nameservers);
     const image = await heldImage(site, spec, host.images);
@@ -195,6 +201,11 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     await way.launch({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
+  }
+
+  async function builds(): Promise<ReadonlyMap<string, string>> {
+    const host = lastPrepared ?? (await ready());
+    return buildsOf(profiles, host);
   }
 
   async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {
@@ -251,6 +262,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     list: () => onHost('list', list),
     claim: () => onHost('claim', () => claimPool(controllerId, network.pool)),
     room: () => onHost('room', room),
+    builds: () => onHost('builds', builds),
     start: (spec) => onHost(`start ${spec.id}`, () => start(spec)),
     assign: (id, assignment, signal) => onHost(`assign ${id}`, () => assign(id, assignment, signal)),
     stop: (id, graceMs) => onHost(`stop ${id}`, () => stop(id, graceMs)),

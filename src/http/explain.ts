@@ -4,11 +4,11 @@
 import { nearestOf, unmatchedSentenceOf } from '../core/match.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import { guessesOf } from './guess.ts';
-import { doneJobOf, endSentenceOf, runningJobOf, waitingJobOf } from './jobs.ts';
+import { doneJobOf, endSentenceOf, runningJobOf, waitingJobOf, warmlyOf } from './jobs.ts';
 import type { Show } from './status.ts';
 import type { Explain } from './wire-v1.ts';
 
-export function labelsExplained({ capacity: { profiles } }: Snapshot, labels: readonly string[]): Explain {
+export function labelsExplained({ capacity: { profiles }, warm }: Snapshot, labels: readonly string[]): Explain {
   const served = profiles.filter((profile) => labels.every((label) => profile.labels.includes(label))).map(({ name }) => name);
   const nearest = served.length > 0 ? undefined : nearestOf(labels, profiles);
   return {
@@ -17,8 +17,18 @@ export function labelsExplained({ capacity: { profiles } }: Snapshot, labels: re
     served_by: served,
     nearest: nearest?.profile.name ?? null,
     missing: [...(nearest?.missing ?? (served.length > 0 ? [] : labels))],
-    sentence: served.length > 0 ? `served by ${served.map((name) => `\`${name}\``).join(', ')}` : unmatchedSentenceOf({ labels }, profiles),
+    sentence:
+      served.length > 0
+        ? `served by ${served.map((name) => `\`${name}\``).join(', ')}${warmlyServed(warm, served)}`
+        : unmatchedSentenceOf({ labels }, profiles),
   };
+}
+
+/** Whether a job would find a machine that waits for it. */
+function warmlyServed(warm: Snapshot['warm'], served: readonly string[]): string {
+  const count = warm.filter(({ profile, state }) => state === 'idle' && served.includes(profile)).length;
+  if (count === 0) return '';
+  return `; it starts on a warm machine, of which ${count === 1 ? 'one waits' : `${count} wait`}`;
 }
 
 const phases: Readonly<Record<Snapshot['runners'][number]['phase'], string>> = {
@@ -40,7 +50,8 @@ export function jobExplained(snapshot: Snapshot, id: number, now: number, iso: S
       const since = rest.stop?.at ?? rest.pickedAt ?? rest.assignedAt ?? rest.createdAt;
       const trouble = rest.lastError === undefined ? '' : `; its last step failed: ${rest.lastError.message} (${rest.lastError.code})`;
       const why = rest.stop === undefined ? '' : ` because ${endSentenceOf(rest.stop.reason)}`;
-      return `runner ${runner} of profile ${profile} ${phases[phase]}${why} (forge ${forge}) since ${iso(since)}${trouble}`;
+      const how = phase === 'launching' ? warmlyOf(runner) : '';
+      return `runner ${runner} of profile ${profile} ${phases[phase]}${how}${why} (forge ${forge}) since ${iso(since)}${trouble}`;
     }),
     ...waiting.flatMap((denial) => {
       const { job, sentence, position } = denial;

@@ -1,7 +1,9 @@
 // Promises the answers of /api/v1 about runners and jobs, from the Snapshot, and about the plan, from a look at the world. Pure.
 
 import type { EndReason, Action, Plan as CorePlan, StopReason, World } from '../core/model.ts';
+import { isWarmId } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import type { CoolReason } from '../core/warmth.ts';
 import { guessesOf } from './guess.ts';
 import { endedOf, runnerOf, waitingOf, type Show } from './status.ts';
 import type { Jobs, Plan, Runners, Sweep } from './wire-v1.ts';
@@ -110,6 +112,8 @@ export function sweepOf(preview: Preview, snapshot: Snapshot, dryRun: boolean, m
 function actionOf(action: Action): Plan['actions'][number] {
   const { kind, id } = action;
   const why = whyOf(action);
+  if (kind === 'warm' || kind === 'cool')
+    return { kind, id, forge: null, job_id: null, profile: action.profile, reason: kind === 'cool' ? action.reason : null, why };
   if (kind === 'sweep-machine') return { kind, id, forge: null, job_id: null, profile: null, reason: null, why };
   if (kind === 'sweep-registration') return { kind, id, forge: action.forge, job_id: null, profile: null, reason: null, why };
   const { forge, job, profile } = action.runner;
@@ -117,14 +121,34 @@ function actionOf(action: Action): Plan['actions'][number] {
 }
 
 function whyOf(action: Action): string {
+  if (action.kind === 'warm') return `profile ${action.profile} keeps machines that wait for jobs, and has too few`;
+  if (action.kind === 'cool') return `it waits for jobs of profile ${action.profile}, and ${coolReasons[action.reason]}`;
   if (action.kind === 'sweep-machine') return 'it bears our mark, and no record speaks of it';
   if (action.kind === 'sweep-registration') return `${action.registration.name} bears our mark, and no record speaks of it`;
   const { job, profile, credentials } = action.runner;
   if (action.kind === 'launch')
-    return credentials === undefined ? `job ${job.id} waits, and profile ${profile} serves it` : 'its start is gone through once more';
+    return credentials === undefined
+      ? `job ${job.id} waits, and profile ${profile} serves it${warmlyOf(action.id)}`
+      : 'its start is gone through once more';
   if (action.kind === 'confirm') return `the forge lists job ${job.id} as running: whether it is our runner that has it is asked`;
   return reasons[action.reason];
 }
+
+/** The end of a sentence that a machine starts for a job. */
+export function warmlyOf(id: string): string {
+  return isWarmId(id) ? ' on a warm machine' : '';
+}
+
+const coolReasons: Readonly<Record<CoolReason, string>> = {
+  died: 'it has ended',
+  'start-timeout': 'it did not come up in time',
+  outdated: 'such a machine is made of something else now',
+  aged: 'it has waited for as long as one may',
+  unused: 'that profile had no job for long',
+  surplus: 'that profile wants fewer',
+  room: 'a job needs its place',
+  draining: 'nothing more is started',
+};
 
 const reasons: Readonly<Record<EndReason | StopReason, string>> = {
   'start-timeout': 'its machine did not come up in time',

@@ -26,7 +26,7 @@ export const jobsSchema = z.object({
 export type Jobs = z.infer<typeof jobsSchema>;
 
 const actionSchema = z.object({
-  kind: z.enum(['launch', 'confirm', 'stop', 'finalize', 'sweep-machine', 'sweep-registration']),
+  kind: z.enum(['launch', 'confirm', 'stop', 'finalize', 'warm', 'cool', 'sweep-machine', 'sweep-registration']),
   /** The runner's or machine's id; of a registration `forge/number`. */
   id: z.string(),
   forge: z.string().nullable(),

@@ -113,6 +113,8 @@ export const statusSchema = z.object({
       phase: z.string(),
     }),
   ),
+  /** Containers that wait for jobs; their places are free. */
+  warm_containers: z.array(z.object({ name: z.string(), profile: z.string(), state: z.string(), since: time })),
   waiting_jobs: z.array(waitingSchema),
   /** How many more wait than are shown. */
   waiting_jobs_left_out: z.number(),
@@ -138,7 +140,16 @@ export const statusSchema = z.object({
     max: z.number(),
     used: z.number(),
     free: z.number(),
-    profiles: z.array(z.object({ name: z.string(), labels: z.array(z.string()), used: z.number(), max: z.number().nullable() })),
+    profiles: z.array(
+      z.object({
+        name: z.string(),
+        labels: z.array(z.string()),
+        used: z.number(),
+        max: z.number().nullable(),
+        /** How many containers are to wait for its jobs; none is started before `rests_until`, because theirs died. Null: none are to. */
+        warm: z.object({ min: z.number(), rests_until: time.nullable() }).nullable(),
+      }),
+    ),
   }),
   back_offs: z.array(
     z.object({ key: z.string(), forge: z.string(), repository_id: z.number(), until: time, count: z.number(), reason: z.string() }),

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 import type { Job } from '../core/model.ts';
 import type { Fact } from '../events.ts';
 import { counterOf, histogramOf, jobBuckets, stepBuckets, waitBuckets } from './named.ts';
-import { actionKinds, endReasons, oneOf, secondsOf, wordOf } from './said.ts';
+import { actionKinds, coolReasons, endReasons, oneOf, secondsOf, wordOf } from './said.ts';
 import { createWaits } from './waits.ts';
 
 export type FactCounts = {
@@ -31,6 +31,10 @@ export function createFactCounts(registry: Registry, now: () => number): FactCou
     if (seconds !== undefined) meters.queueWait.observe(seconds);
   };
   const takers: Readonly<Record<string, (fact: Fact) => void>> = {
+    launch(fact) {
+      if (fact.facts['resumed'] !== true) meters.launched.inc({ machine: fact.facts['warm'] === true ? 'warm' : 'cold' });
+    },
+    cool: (fact) => meters.cooled.inc({ reason: oneOf(coolReasons, fact.facts['reason']) }),
     deny: (fact) => waits.seen(jobOf(fact)),
     assign(fact) {
       waits.seen(jobOf(fact), (secondsOf(fact, 'afterMs') ?? 0) * 1000);
@@ -91,6 +95,18 @@ function createMeters(registry: Registry) {
       labels: ['reason'],
     }),
     reported: counterOf({ registry, name: 'reports_total', help: 'Jobs failed in a forge because their machine died under them.' }),
+    launched: counterOf({
+      registry,
+      name: 'launches_total',
+      help: 'Starts for jobs, by whether their machine had waited for one (warm) or was made then (cold).',
+      labels: ['machine'],
+    }),
+    cooled: counterOf({
+      registry,
+      name: 'warm_machines_ended_total',
+      help: 'Machines that waited for jobs and were taken away before one came, by reason.',
+      labels: ['reason'],
+    }),
     swept: counterOf({
       registry,
       name: 'sweeps_total',
@@ -105,6 +121,8 @@ function createMeters(registry: Registry) {
   };
   // A counter that appears with its first event hides it from increase().
   for (const reason of endReasons) meters.ended.inc({ reason }, 0);
+  for (const machine of ['warm', 'cold']) meters.launched.inc({ machine }, 0);
+  for (const reason of coolReasons) meters.cooled.inc({ reason }, 0);
   for (const kind of ['machine', 'registration']) meters.swept.inc({ kind }, 0);
   for (const action of actionKinds) meters.retried.inc({ action }, 0);
   for (const level of ['info', 'warn', 'error']) meters.lines.inc({ level }, 0);

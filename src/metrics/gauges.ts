@@ -118,7 +118,9 @@ function createRunnerGauges(registry: Registry): Show {
   });
   const profiles = gaugeOf({ registry, name: 'profile_runners', help: 'Runners by profile.', labels: ['profile'] });
   const machines = gaugeOf({ registry, name: 'machines', help: 'Machines of ours that the host lists, ended ones included.' });
-  return ({ runners: views, capacity, host }) => {
+  const warm = gaugeOf({ registry, name: 'warm_machines', help: 'Machines that wait for jobs, by profile.', labels: ['profile'] });
+  const wanted = gaugeOf({ registry, name: 'warm_machines_wanted', help: 'How many are to wait, by profile.', labels: ['profile'] });
+  return ({ runners: views, capacity, host, warm: waiting }) => {
     for (const phase of Object.keys(phases)) runners.set({ phase }, views.filter((view) => view.phase === phase).length);
     slots.set({ state: 'total' }, capacity.max);
     slots.set({ state: 'used' }, capacity.used);
@@ -126,6 +128,13 @@ function createRunnerGauges(registry: Registry): Show {
     profiles.reset();
     for (const { name, used } of capacity.profiles) profiles.set({ profile: name }, used);
     machines.set(host.machines);
+    warm.reset();
+    wanted.reset();
+    for (const { name, warm: of } of capacity.profiles) {
+      if (of === undefined) continue;
+      warm.set({ profile: name }, waiting.filter(({ profile, state }) => profile === name && state === 'idle').length);
+      wanted.set({ profile: name }, of.min);
+    }
   };
 }
 

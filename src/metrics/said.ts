@@ -1,6 +1,7 @@
 // Promises to read a fact without believing it: a name that is not one of the known ones is `other`, a time that is none is left out.
 
 import type { Action, EndReason } from '../core/model.ts';
+import type { CoolReason } from '../core/warmth.ts';
 import type { Fact } from '../events.ts';
 
 /** Written as a record so that the compiler misses none. */
@@ -21,10 +22,24 @@ const actions: Readonly<Record<Action['kind'], true>> = {
   confirm: true,
   stop: true,
   finalize: true,
+  warm: true,
+  cool: true,
   'sweep-machine': true,
   'sweep-registration': true,
 };
 
+const cools: Readonly<Record<CoolReason, true>> = {
+  died: true,
+  'start-timeout': true,
+  outdated: true,
+  aged: true,
+  unused: true,
+  surplus: true,
+  room: true,
+  draining: true,
+};
+
+export const coolReasons = Object.keys(cools);
 export const endReasons = Object.keys(ends);
 export const actionKinds = Object.keys(actions);
 

@@ -2,7 +2,7 @@
 // Does nothing that plan did not ask for; what is asked once more before it is believed is in doubt.ts.
 
 import { deadlineOf } from '../clock.ts';
-import { isOurRegistration } from '../core/naming.ts';
+import { isOurRegistration, isWarmId } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { terminationLinesOf } from '../core/termination.ts';
 import type { Action, Credentials, Profile, Runner } from '../core/model.ts';
@@ -10,11 +10,9 @@ import { ControllerError } from '../errors.ts';
 import type { Facts } from '../log.ts';
 import { confirm, hasEnded, isDoubtful, offersInVain, reasonToStop, taskOf } from './doubt.ts';
 import { factsOf, forgeOf, type Hands } from './hands.ts';
+import { cool, fenceMsOf, warm } from './warm.ts';
 
 type Of<K extends Action['kind']> = Extract<Action, { kind: K }>;
-
-/** Beyond the clocks of the plan, what the host's own fence (RuntimeMaxSec) leaves for stopping. */
-const fenceMarginMs = 60_000;
 
 export async function act(hands: Hands, action: Action): Promise<void> {
   switch (action.kind) {
@@ -26,6 +24,10 @@ export async function act(hands: Hands, action: Action): Promise<void> {
       return stop(hands, action);
     case 'finalize':
       return finalize(hands, action);
+    case 'warm':
+      return warm(hands, action, byOf(hands));
+    case 'cool':
+      return cool(hands, action, byOf(hands));
     case 'sweep-machine':
       await hands.driver.remove(action.id);
       return swept(hands, { runner: action.id }, 'a machine of ours that no record speaks of was removed');
@@ -36,6 +38,11 @@ export async function act(hands: Hands, action: Action): Promise<void> {
       return swept(hands, facts, 'a registration of ours that no record speaks of was deleted');
     }
   }
+}
+
+/** Its machine had waited for it. */
+function warmthOf({ id }: Runner): Facts {
+  return isWarmId(id) ? { warm: true } : {};
 }
 
 function swept(hands: Hands, facts: Facts, sentence: string): void {
@@ -57,7 +64,14 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
   // What was resumed lay on the disk for as long as nobody was there.
   const recorded = known === undefined ? { recordedMs: clock.now() - runner.createdAt } : {};
-  log.info('launch', { by: byOf(hands), ...factsOf(runner), reason: 'waiting', slot: runner.slot, resumed: known !== undefined });
+  log.info('launch', {
+    by: byOf(hands),
+    ...factsOf(runner),
+    reason: 'waiting',
+    slot: runner.slot,
+    resumed: known !== undefined,
+    ...warmthOf(runner),
+  });
   const { signal, cancel } = deadlineOf(clock, Math.max(1_000, runner.createdAt + profile.timeouts.startMs - clock.now()));
   try {
     const { credentials, ...phases } = await prepare(hands, runner, profile, known !== undefined, signal);
@@ -85,9 +99,8 @@ type Prepared = { readonly credentials: Credentials; readonly startedMs: number;
  * asked while it boots; both at once would take each other's processor time, and a machine that cannot be made would leave a registration.
  */
 async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: boolean, signal: AbortSignal): Promise<Prepared> {
-  const { startMs, pickMs, jobMs } = profile.timeouts;
   const begunAt = hands.clock.now();
-  await hands.driver.start({ id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs });
+  await hands.driver.start({ id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: fenceMsOf(profile) });
   const startedAt = hands.clock.now();
   const credentials = await ensureCredentials(hands, runner, resumed, signal);
   return { credentials, startedMs: startedAt - begunAt, registeredMs: hands.clock.now() - startedAt };

@@ -3,7 +3,8 @@
 
 import { jobKeyOf } from '../core/naming.ts';
 import { repositoryKeyOf } from '../core/admission.ts';
-import type { BackOff, EndReason, Runner, World } from '../core/model.ts';
+import type { BackOff } from '../core/memory.ts';
+import type { EndReason, Runner, World } from '../core/model.ts';
 
 const firstMs: Partial<Record<EndReason, number>> = { unpicked: 30_000, 'start-timeout': 10_000, 'start-failed': 10_000 };
 const otherwiseMs = 5_000;

@@ -1,7 +1,8 @@
 // Promises what the reconciler remembers of actions that ended: when a failed one may be tried again, which jobs are settled, who ended
 // how. All of it bounded, none of it needed to repair the world after a crash.
 
-import type { Action, Ending, Retry, Runner, RunnerId, World } from '../core/model.ts';
+import type { Retry } from '../core/memory.ts';
+import type { Action, Ending, Runner, RunnerId, World } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
 import type { EndedView } from '../core/snapshot.ts';
 import { isControllerError, type ControllerError } from '../errors.ts';

@@ -3,7 +3,8 @@
 
 import type { Archive } from '../archive/archive.ts';
 import type { Clock } from '../clock.ts';
-import type { Absence, Action, Denial, ForgeName, Mode, Policy, Runner, RunnerId, World } from '../core/model.ts';
+import type { Absence } from '../core/memory.ts';
+import type { Action, Denial, ForgeName, Mode, Policy, Runner, RunnerId, World } from '../core/model.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { summaryOf } from '../core/termination.ts';
 import type { Snapshot } from '../core/snapshot.ts';
@@ -21,6 +22,7 @@ import { createLedger } from './ledger.ts';
 import type { Sources } from './observe.ts';
 import { createNumbering, createPoller, type Poller } from './poller.ts';
 import { createQueue, type Queue } from './queue.ts';
+import { createWarmMemory, type WarmMemory } from './warm.ts';
 
 /** What may change while the loop runs. A forge whose entry is unchanged is the same object again. */
 export type Settings = {
@@ -68,6 +70,7 @@ export type Loop = {
   readonly hands: Hands;
   readonly queue: Queue;
   readonly history: History;
+  readonly warmth: WarmMemory;
   readonly herald: Herald;
   readonly auditor: Auditor;
   readonly stop: AbortController;
@@ -121,6 +124,7 @@ export function createLoop(options: ReconcilerOptions): Loop {
     hands,
     queue,
     history: createHistory(random),
+    warmth: createWarmMemory(),
     herald: createHerald(log),
     auditor: createAuditor(driver, forges, clock, log),
     stop: new AbortController(),
@@ -191,6 +195,7 @@ export function crash(loop: Loop, error: unknown): void {
 /** What the world has learned from an action that succeeded. */
 function concluded(loop: Loop, action: Action): void {
   loop.history.succeeded(action);
+  loop.warmth.succeeded(action, loop.options.clock.now());
   if (action.kind === 'finalize') {
     const poller = loop.pollers.get(action.runner.forge);
     const now = loop.options.clock.now();
@@ -210,6 +215,7 @@ function failed(loop: Loop, action: Action, error: unknown): void {
   if ('runner' in action && error.code.startsWith('FORGE_')) loop.pollers.get(action.runner.forge)?.doubt();
   const now = loop.options.clock.now();
   const { attempts, at } = loop.history.failed(action, error, now);
+  loop.warmth.failed(action, now);
   const facts = 'runner' in action ? factsOf(action.runner) : { runner: action.id };
   loop.options.log.warn('retry', { ...facts, action: action.kind, attempts, inMs: Math.round(at - now), error });
 }

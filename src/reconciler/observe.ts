@@ -3,7 +3,8 @@
 
 import type { Clock } from '../clock.ts';
 import { jobKeyOf } from '../core/naming.ts';
-import type { Absence, ForgeName, JobList, Machine, Reading, Registration, Room, Runner, RunnerId, World } from '../core/model.ts';
+import type { Absence } from '../core/memory.ts';
+import type { ForgeName, JobList, Machine, Reading, Registration, Room, Runner, RunnerId, World } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { isControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -11,6 +12,8 @@ import type { Poller } from './poller.ts';
 
 /** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
 export type Memory = Pick<World, 'fresh' | 'backOffs' | 'condemned' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
+  /** All of it but the builds, which are read. */
+  readonly warmth: Omit<World['warmth'], 'builds'>;
   readonly runners: readonly Runner[];
 };
 
@@ -21,18 +24,24 @@ export type Sources = {
   readonly clock: Clock;
   /** True: what the forges said last is taken, none is polled. */
   readonly hushed?: boolean;
+  /** True when a profile keeps machines that wait: then it matters what they would be made of. */
+  readonly warm?: boolean;
 };
 
-/** Reads everything that is due, all sources at once. `inFlight` must have been taken before the call. */
+/** What is under way, taken before anything is read. */
+export type UnderWay = Pick<World, 'inFlight' | 'beginning'>;
+
+/** Reads everything that is due, all sources at once. What is under way must have been taken before the call. */
 export async function observe(
   sources: Sources,
-  inFlight: ReadonlySet<RunnerId>,
+  { inFlight, beginning }: UnderWay,
   memory: () => Memory,
   maintenance: boolean,
   signal: AbortSignal,
 ): Promise<Omit<World, 'absences'>> {
   const machines = readMachines(sources);
   const room = readRoom(sources);
+  const building = readBuilds(sources);
   const jobs = Promise.all(
     [...sources.forges.values()].map(async (forge): Promise<[ForgeName, Reading<JobList>]> => [
       forge.name,
@@ -40,8 +49,8 @@ export async function observe(
     ]),
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
-  const [machinesRead, roomRead, jobsRead, registrationsRead] = await Promise.all([machines, room, jobs, registrations]);
-  const { runners, fresh, backOffs, condemned, settled, endings, retries, lastSlot } = memory();
+  const [machinesRead, roomRead, builds, jobsRead, registrationsRead] = await Promise.all([machines, room, building, jobs, registrations]);
+  const { runners, fresh, backOffs, condemned, settled, endings, retries, lastSlot, warmth } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
@@ -49,6 +58,8 @@ export async function observe(
     room: roomRead,
     runners,
     inFlight,
+    beginning,
+    warmth: { ...warmth, builds },
     fresh,
     backOffs,
     condemned,
@@ -63,6 +74,16 @@ async function readMachines({ driver, clock }: Sources): Promise<Reading<readonl
   const at = clock.now();
   try {
     return { state: 'known', value: await driver.list(), at };
+  } catch (error) {
+    return unknown(error);
+  }
+}
+
+async function readBuilds({ driver, clock, warm }: Sources): Promise<World['warmth']['builds']> {
+  const at = clock.now();
+  if (warm !== true) return { state: 'known', value: new Map(), at };
+  try {
+    return { state: 'known', value: await driver.builds(), at };
   } catch (error) {
     return unknown(error);
   }

@@ -6,6 +6,8 @@ import type { Action } from '../core/model.ts';
 export type Queue = {
   /** Ids with an action under way or in line; a copy. */
   ids(): ReadonlySet<string>;
+  /** Those actions; a copy. */
+  actions(): readonly Action[];
   add(action: Action): void;
   /** Resolves when nothing is under way or in line. */
   settled(): Promise<void>;
@@ -21,7 +23,7 @@ export type Outcome = {
 
 /** One of the four places that catch: a failure is data for the next plan, never lost. */
 export function createQueue(limit: number, outcome: Outcome): Queue {
-  const held = new Set<string>();
+  const held = new Map<string, Action>();
   const line: Action[] = [];
   const settlers: (() => void)[] = [];
   let running = 0;
@@ -51,10 +53,11 @@ export function createQueue(limit: number, outcome: Outcome): Queue {
   }
 
   return {
-    ids: () => new Set(held),
+    ids: () => new Set(held.keys()),
+    actions: () => [...held.values()],
     add(action) {
       if (held.has(action.id)) throw new Error(`two actions for ${action.id}: plan must not ask for one that is under way`);
-      held.add(action.id);
+      held.set(action.id, action);
       line.push(action);
       pump();
     },

@@ -25,6 +25,7 @@ export async function tick(loop: Loop): Promise<void> {
   const world = { ...seen, absences: loop.absences };
   loop.world = world;
   history.forget(world, now);
+  loop.warmth.look(world, loop.settings.policy, now);
   for (const id of loop.condemned) if (!hands.ledger.all().some((runner) => runner.id === id)) loop.condemned.delete(id);
   noteHost(loop, world, now);
   const { actions, denials } = plan(world, policyOf(loop), now);
@@ -60,8 +61,10 @@ export async function preview(loop: Loop, registrations: boolean): Promise<Fores
 }
 
 function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<World, 'absences'>> {
-  const { sources, queue, hands, history, lastSlot, stop } = loop;
-  const inFlight = queue.ids();
+  const { sources, queue, hands, history, lastSlot, stop, warmth } = loop;
+  const beginning = queue.actions().filter((action) => action.kind === 'launch' || action.kind === 'warm');
+  const underWay = { inFlight: queue.ids(), beginning };
+  const warm = loop.settings.policy.profiles.some((profile) => profile.warm !== undefined);
   const memory = () => ({
     runners: hands.ledger.all(),
     fresh: freshOf(loop),
@@ -71,8 +74,9 @@ function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<
     endings: history.endings,
     retries: history.retries,
     lastSlot,
+    warmth: { usedAt: warmth.usedAt, rests: warmth.rests },
   });
-  return observe({ ...sources, hushed }, inFlight, memory, registrations, stop.signal);
+  return observe({ ...sources, hushed, warm }, underWay, memory, registrations, stop.signal);
 }
 
 function freshOf(loop: Loop): Set<ForgeName> {
@@ -92,6 +96,7 @@ function begin(loop: Loop, action: Action, now: number): void {
     loop.lastSlot = action.runner.slot;
     loop.pollers.get(action.runner.forge)?.stir(now);
   }
+  if (action.kind === 'warm') loop.lastSlot = action.slot;
   loop.history.begun(action, now);
   loop.queue.add(action);
 }

@@ -1,9 +1,12 @@
 // Promises the snapshot: the reconciler's state and the last world, put together for readers. Pure; leaves every credential out.
 
 import { phaseOf } from '../core/lifecycle.ts';
-import type { BackOff, Denial, ForgeName, Policy, Retry, Runner, World } from '../core/model.ts';
+import type { BackOff, Retry } from '../core/memory.ts';
+import type { Denial, ForgeName, Policy, Profile, Runner, World } from '../core/model.ts';
 import { standstillOf } from '../core/room.ts';
-import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
+import { warmMachinesOf } from '../core/warm.ts';
+import type { Warmth } from '../core/warmth.ts';
+import type { EndedView, ForgeView, RunnerView, Snapshot, WarmView } from '../core/snapshot.ts';
 import type { Leftover } from '../driver/driver.ts';
 import type { Forge, ForgeVersion } from '../forge/forge.ts';
 import type { Poller } from './poller.ts';
@@ -31,13 +34,16 @@ export type View = {
   readonly policy: Policy;
   readonly runners: readonly Runner[];
   readonly backOffs: ReadonlyMap<string, BackOff>;
+  readonly warmth: Pick<Warmth, 'rests'>;
 };
 
 export function snapshotOf(view: View): Snapshot {
   const { controllerId, version, startedAt, draining, ticks, tickAt, tickMs, denials, ended, leftovers, quarantined, policy, runners } =
     view;
   const machines = view.world?.machines.state === 'known' ? view.world.machines.value : [];
-  const orphans = machines.filter((machine) => !runners.some((runner) => runner.machine === machine.id)).length;
+  const warm = warmOf(view);
+  const spoken = new Set([...runners.map(({ machine }) => machine), ...warm.map(({ id }) => id)]);
+  const orphans = machines.filter(({ id }) => !spoken.has(id)).length;
   return {
     controllerId,
     version,
@@ -54,20 +60,35 @@ export function snapshotOf(view: View): Snapshot {
     host: { machines: machines.length, ...roomOf(view), ...(view.hostError === undefined ? {} : { error: view.hostError }) },
     forges: view.forges.map(({ forge, url }) => forgeViewOf(view, forge, url)),
     runners: runners.map((runner) => runnerViewOf(view, runner)),
+    warm,
     backOffs: [...view.backOffs].map(([key, backOff]) => ({ key, ...backOff })),
     capacity: {
       max: policy.maxConcurrent,
       used: runners.length + orphans,
       slots: policy.slots,
       ...(policy.maxPerRepository === undefined ? {} : { maxPerRepository: policy.maxPerRepository }),
-      profiles: policy.profiles.map(({ name, labels, max }) => ({
-        name,
-        labels,
-        used: runners.filter((runner) => runner.profile === name).length,
-        ...(max === undefined ? {} : { max }),
-      })),
+      profiles: policy.profiles.map((profile) => profileViewOf(view, profile)),
     },
   };
+}
+
+function profileViewOf({ runners, warmth }: View, { name, labels, max, warm }: Profile): Snapshot['capacity']['profiles'][number] {
+  const restUntil = warmth.rests.get(name)?.until;
+  return {
+    name,
+    labels,
+    used: runners.filter((runner) => runner.profile === name).length,
+    ...(max === undefined ? {} : { max }),
+    ...(warm === undefined ? {} : { warm: { min: warm.min, ...(restUntil === undefined ? {} : { restUntil }) } }),
+  };
+}
+
+/** Those of the last look that no record has taken since. */
+function warmOf({ world, runners }: View): readonly WarmView[] {
+  if (world === undefined) return [];
+  return warmMachinesOf({ ...world, runners }).flatMap(({ id, slot, state, startedAt, warm }) =>
+    warm === undefined || (state !== 'starting' && state !== 'idle') ? [] : [{ id, slot, state, startedAt, profile: warm.profile }],
+  );
 }
 
 function roomOf({ world, policy }: View): Pick<Snapshot['host'], 'room' | 'floor' | 'full'> {

@@ -4,9 +4,10 @@
 import type { Clock } from '../../src/clock.ts';
 import type { Machine, MachineExit, MachineId, Room } from '../../src/core/model.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from '../../src/driver/driver.ts';
+import { isWarmId } from '../../src/core/naming.ts';
 import { ControllerError } from '../../src/errors.ts';
 
-export type DriverVerb = 'check' | 'list' | 'room' | 'start' | 'assign' | 'stop' | 'remove' | 'output' | 'artefacts';
+export type DriverVerb = 'check' | 'builds' | 'list' | 'room' | 'start' | 'assign' | 'stop' | 'remove' | 'output' | 'artefacts';
 
 export type FakeMachine = {
   readonly spec: MachineSpec;
@@ -14,6 +15,8 @@ export type FakeMachine = {
   readonly state: Machine['state'];
   readonly exit?: MachineExit;
   readonly assignment?: Assignment;
+  /** Of one that was started to wait for a job. */
+  readonly build?: string;
 };
 
 export type FakeDriverOptions = {
@@ -41,6 +44,8 @@ export type FakeDriver = Driver & {
   end(id: MachineId, exit?: Partial<MachineExit>): void;
   /** A machine that is there without any of our records: a crash's leftover. */
   plant(machine: Machine): void;
+  /** The builds of profiles from now on; one that is not there is its name and 1. */
+  setBuild(profile: string, build: string | undefined): void;
   /** What is free from now on. */
   setRoom(room: Room): void;
 };
@@ -55,6 +60,10 @@ type Hold = { readonly verb: DriverVerb; readonly id?: MachineId; readonly relea
 export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
   const machines = new Map<MachineId, FakeMachine>();
   let room: Room = { path: '/state', bytes: 1024 ** 4, inodes: 1_000_000 };
+  const builds = new Map<string, string | undefined>();
+  /** Also of profiles that only a machine has named. */
+  const buildOf = (name: string): string | undefined => (builds.has(name) ? builds.get(name) : `${name} 1`);
+  const named = new Set(['default', 'big', 'small']);
   const calls: { verb: DriverVerb; id?: MachineId }[] = [];
   const failures = new Map<DriverVerb, Failure>();
   const holds = new Set<Hold>();
@@ -114,10 +123,18 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
     check: async () => perform('check', undefined, () => undefined),
     list: async () => perform('list', undefined, () => [...machines.values()].map((machine) => viewOf(machine))),
     room: async () => perform('room', undefined, () => room),
+    builds: async () =>
+      perform('builds', undefined, () => {
+        const known = [...named].map((name) => [name, buildOf(name)] as const);
+        return new Map(known.flatMap(([name, build]) => (build === undefined ? [] : [[name, build] as const])));
+      }),
     start: async (spec) =>
       perform('start', spec.id, () => {
         if (machines.has(spec.id)) return;
-        machines.set(spec.id, { spec, startedAt: options.clock.now(), state: options.autoReady === false ? 'starting' : 'idle' });
+        const build = isWarmId(spec.id) ? buildOf(spec.profile.name) : undefined;
+        const state = options.autoReady === false ? 'starting' : 'idle';
+        named.add(spec.profile.name);
+        machines.set(spec.id, { spec, startedAt: options.clock.now(), state, ...(build === undefined ? {} : { build }) });
         changed();
       }),
     assign: async (id, assignment, signal) => perform('assign', id, async () => assign(id, assignment, signal)),
@@ -138,6 +155,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
       return () => watchers.delete(wake);
     },
     setRoom: (given) => void (room = given),
+    setBuild: (profile, build) => void builds.set(profile, build),
     fail: (verb, failOptions = {}) => {
       failures.set(verb, { ...failOptions, left: failOptions.times ?? Number.POSITIVE_INFINITY });
     },
@@ -177,6 +195,7 @@ const unknownProfile: MachineSpec['profile'] = {
   environment: {},
 };
 
-function viewOf({ spec, startedAt, state, exit }: FakeMachine): Machine {
-  return { id: spec.id, slot: spec.slot, startedAt, state, ...(exit === undefined ? {} : { exit }) };
+function viewOf({ spec, startedAt, state, exit, build }: FakeMachine): Machine {
+  const warm = build === undefined ? {} : { warm: { profile: spec.profile.name, build } };
+  return { id: spec.id, slot: spec.slot, startedAt, state, ...warm, ...(exit === undefined ? {} : { exit }) };
 }

@@ -136,8 +136,8 @@ export const actTargets: readonly Target[] = [
       ['the machine of a forge that left the configuration stays', 'if (!hands.forges.has(runner.forge)) return;', ''],
       [
         "the unit's own end comes before the plan's clocks are over",
-        'runtimeMaxMs: startMs + pickMs + jobMs + fenceMarginMs',
-        'runtimeMaxMs: jobMs',
+        'runtimeMaxMs: fenceMsOf(profile)',
+        'runtimeMaxMs: profile.timeouts.jobMs',
       ],
     ],
   },

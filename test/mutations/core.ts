@@ -2,13 +2,14 @@
 
 import type { Target } from './mutation.ts';
 
+const warmTests = ['test/unit/plan-warm.test.ts', 'test/unit/reconciler-warm.test.ts'];
 const planTests = ['test/unit/plan.test.ts', 'test/unit/plan-more.test.ts', 'test/property/plan.property.test.ts'];
 const loopTests = ['test/unit/reconciler.test.ts', 'test/unit/reconciler-more.test.ts'];
 
 export const coreTargets: readonly Target[] = [
   {
     file: 'src/core/admission.ts',
-    tests: [...planTests, ...loopTests],
+    tests: [...warmTests, ...planTests, ...loopTests],
     seeds: 60,
     mutations: [
       [
@@ -19,7 +20,7 @@ export const coreTargets: readonly Target[] = [
       ['one machine more than maxConcurrent is started', 'books.ids.size >= policy.maxConcurrent', 'books.ids.size > policy.maxConcurrent'],
       ['a job of which it is not known is taken for one of the repository', "job.origin === 'own')", "job.origin !== 'fork')"],
       ['a repository gets one machine more than maxPerRepository', '>= policy.maxPerRepository', '> policy.maxPerRepository'],
-      ['a profile gets one machine more than its max', '?? 0) < each.max)', '?? 0) <= each.max)'],
+      ['a profile gets one machine more than its max', '?? 0) < max ||', '?? 0) <= max ||'],
       ['what is under way does not count against the capacity', 'new Set([...world.inFlight].filter(isMachineId))', 'new Set()'],
       ['a machine without a record does not count against the capacity', 'if (!recorded.has(machine.id)) books.ids.add(machine.id);', ''],
       ['machines started in the same tick do not count against the capacity', 'books.ids.add(id);', ''],
@@ -35,7 +36,7 @@ export const coreTargets: readonly Target[] = [
       ['a job settled during the very poll that lists it is started again', '?? -1) >= reading.value.poll', '?? -1) > reading.value.poll'],
       [
         'a job that has a record is looked at as if it had none',
-        'new Set(world.runners.map((runner) => jobKeyOf({ forge: runner.forge, ...runner.job })))',
+        'new Set(runnersOf(world).map((runner) => jobKeyOf({ forge: runner.forge, ...runner.job })))',
         'new Set<string>()',
       ],
       ['a job that two forges list gets two machines', 'taken.add(key);', ''],
@@ -47,9 +48,69 @@ export const coreTargets: readonly Target[] = [
       ['which profiles serve a job is remembered by its first label only', 'JSON.stringify(job.labels)', 'JSON.stringify(job.labels[0])'],
       [
         'the full profile is asked for and the free one behind it is not',
-        'profiles.find((each) => each.max',
-        'profiles.slice(0, 1).find((each) => each.max',
+        'profiles.find(\n    ({ name, max })',
+        'profiles.slice(0, 1).find(\n    ({ name, max })',
       ],
+      ['a launch in line is forgotten: its job gets a second machine', 'if (beginning.length === 0) return runners;', 'return runners;'],
+      ['a machine that waits is given to two jobs of one tick', 'if (machine !== undefined) books.ready.set(profile.name, others);', ''],
+      ['a job waits for a new machine although one waits for it', 'const place = machine ?? newPlaceOf', 'const place = newPlaceOf'],
+      ['a machine that waits does not give way', "books.cools.push(coolOf(machine, 'room'));", ''],
+      ['each look has another machine give way for the same job', 'if (books.leaving > 0) {', 'if (books.leaving < 0) {'],
+      ['machines wait although fewer may be there now', 'trim(books, policy);', ''],
+      ['machines are started to wait while jobs wait for a place', ' || denials.some(needsPlace);', ';'],
+      ['machines are started to wait beside the launch of jobs', 'const busy = launches.length > 0 ||', 'const busy ='],
+      ['machines are started to wait on a full disk', 'busy || policy', "busy || policy.mode === 'ending' || policy"],
+      ['a machine that waits does not count against the max of its profile', 'add(books.perProfile, profile);', ''],
+      ['the slot of a machine whose start is under way is given away', 'books.slots.add(begun.slot);', ''],
+    ],
+  },
+  {
+    file: 'src/core/warm.ts',
+    tests: [...warmTests, ...planTests, ...loopTests],
+    seeds: 60,
+    mutations: [
+      ['a machine that was given a job is taken for one that waits', " && state !== 'running';", ';'],
+      ['a machine that a record speaks of is given away once more', '...runners.map(({ machine }) => machine),', ''],
+      ['a machine is removed while a launch that takes it is in line', "begun.kind === 'launch' ? [begun.runner.machine] : []", '[]'],
+      ['a machine is given away while it is being removed', 'if (world.inFlight.has(machine.id)) {', "if (machine.id === '') {"],
+      ['a machine that died while it waited stays', "if (machine.state === 'exited') return 'died';", ''],
+      ['machines go on waiting while nothing is started', "if (mode !== 'serving') return 'draining';", ''],
+      [
+        'machines of a profile that wants none go on waiting',
+        "if (profile?.warm === undefined) return 'surplus';",
+        'if (profile?.warm === undefined) return undefined;',
+      ],
+      [
+        'a machine that does not come up waits for ever',
+        "if (machine.state === 'starting' && age > profile.timeouts.startMs) return 'start-timeout';",
+        '',
+      ],
+      [
+        'a job is given to a machine made of what is not there any more',
+        "if (build !== undefined && build !== machine.warm?.build) return 'outdated';",
+        '',
+      ],
+      ['nobody may know what machines are made of, and all are removed', 'build !== undefined && build !== machine', 'build !== machine'],
+      [
+        'a job is given to a machine whose own end comes before the clocks of the job',
+        "if (age > profile.warm.maxAgeMs || age < 0) return 'aged';",
+        '',
+      ],
+      ['machines are kept although nobody used them for long', 'now - (usedAt ?? now) > lingerMs', 'now - (usedAt ?? now) < -lingerMs'],
+      ['one machine more than wanted waits', 'kept.length < most', 'kept.length <= most'],
+      ['a removal that failed is tried at once', 'if (!rests(world, machine, now)) cools', 'cools'],
+      [
+        'whoever ends everything removes one machine twice',
+        "if (policy.mode === 'ending') return { ready, cools, troubled, leaving };",
+        '',
+      ],
+      ['machines that die are started anew at once', ' || (resting.get(name)?.until ?? 0) > now || free', ' || free'],
+      ['machines whose start is under way are started once more', '+ coming.filter((each) => each === name).length', ''],
+      ['all machines are started at once', 'coming.length + starts.length >= startsAtOnce ||', ''],
+      ['machines that wait fill the host beyond its capacity', '|| free.ids.size >= policy.maxConcurrent', ''],
+      ['machines that wait fill their profile beyond its max', 'if ((free.perProfile.get(name) ?? 0) >= max) break;', ''],
+      ['two machines of one tick get the same slot', 'free.slots.add(slot);', ''],
+      ['the youngest machine is given away first', 'a.startedAt - b.startedAt', 'b.startedAt - a.startedAt'],
     ],
   },
   {

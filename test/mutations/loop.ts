@@ -87,9 +87,9 @@ export const loopTargets: readonly Target[] = [
     tests: loopTests,
     seeds,
     mutations: [
-      ['what waits in line or runs does not count as under way', 'held.add(action.id);', ''],
+      ['what waits in line or runs does not count as under way', 'held.set(action.id, action);', ''],
       ['one action more than allowed runs at once', 'running < limit', 'running <= limit'],
-      ['the ids under way change while a tick looks at them', 'ids: () => new Set(held)', 'ids: () => held'],
+      ['the ids under way change while a tick looks at them', 'ids: () => new Set(held.keys())', 'ids: () => held as never'],
       [
         'an action that failed stays under way for ever',
         'held.delete(action.id);\n    if (failure === undefined) outcome.done(action);',

@@ -119,10 +119,15 @@ in
           stop = "5s";
         };
         max = 2;
+        warm = {
+          min = 1;
+          linger = "30m";
+        };
         environment.CI_SITE = "north";
         settings.runnerSha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
       };
       small = {
+        warm = 2;
         priority = 10;
         labels = [ "nix" ];
         cpus = 1;

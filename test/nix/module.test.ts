@@ -187,8 +187,10 @@ describe('profiles', () => {
       limits: { cpus: 7.5, memoryBytes: 16 * 1024 ** 3, tasks: 8192, diskBytes: 50e9 },
       timeouts: { startMs: 90_000, pickMs: 20_000, jobMs: 21_600_000, stopMs: 5_000 },
       max: 2,
+      warm: { min: 1, maxAgeMs: 3_600_000, lingerMs: 1_800_000 },
       environment: { CI_SITE: 'north' },
     });
+    expect(profiles.map(({ warm }) => warm?.min)).toEqual([2, 1, undefined]);
     expect(profiles[0]?.limits).toEqual({ cpus: 1 });
     expect(profiles[2]?.timeouts).toMatchObject({ stopMs: 120_000, jobMs: 5_400_000 });
   });

@@ -1,14 +1,20 @@
 // Promises the real reconciler as a process that can be killed and started again on the same records.
 
+import type { Policy, Profile } from '../../src/core/model.ts';
 import type { Log } from '../../src/log.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
 import { aPolicy, aProfile } from '../support/build.ts';
 import type { Incarnation, Stage } from './call.ts';
+import type { Chance } from './schedule.ts';
 import { createPorts, type Post } from './ports.ts';
 
 export type Controller = {
   readonly post: Post;
   start(): void;
+  /** The configuration is read again: other numbers of machines that wait. */
+  rewarm(minima: Minima): void;
+  /** How many machines wait for jobs when all is well. */
+  warm(): number;
   kill(where: string): void;
   ticks(): number;
   crashes(): number;
@@ -17,26 +23,45 @@ export type Controller = {
   alive(): boolean;
 };
 
+/** Machines that wait for jobs, by profile; 0 is none. */
+export type Minima = { readonly default: number; readonly big: number };
+
+/** Half of the worlds keep no machine warm. */
+export function aMinima(chance: Chance): Minima {
+  return chance.hit(0.5) ? { default: 0, big: 0 } : { default: chance.between(0, 2), big: chance.between(0, 2) };
+}
+
 export const jobClockMs = 60_000;
 export const maxConcurrent = 4;
 const timeouts = { startMs: 30_000, pickMs: 15_000, jobMs: jobClockMs, stopMs: 5_000 };
 const maintenanceMs = 20_000;
+const warmMaxAgeMs = 30_000;
 
-export function createController(stage: Stage, name: string, pollIntervalMs: number): Controller {
+function warmOf(min: number): Pick<Profile, 'warm'> {
+  return min === 0 ? {} : { warm: { min, maxAgeMs: warmMaxAgeMs } };
+}
+
+export function createController(stage: Stage, name: string, pollIntervalMs: number, minima: Minima): Controller {
   const { schedule, chance } = stage;
-  const policy = aPolicy({
-    controllerId: name,
-    description: `forgejo-runner-controller ${name}@host`,
-    maxConcurrent,
-    slots: 6,
-    profiles: [aProfile({ timeouts, max: 3 }), aProfile({ name: 'big', timeouts, labels: ['debian', 'big'] })],
-  });
-  const post: Post = { name, description: policy.description, maxConcurrent, records: new Map(), late: new Set(), returned: new Set() };
+  let kept = minima;
+  const policyOf = (): Policy =>
+    aPolicy({
+      controllerId: name,
+      description: `forgejo-runner-controller ${name}@host`,
+      maxConcurrent,
+      slots: 6,
+      profiles: [
+        aProfile({ timeouts, max: 3, ...warmOf(kept.default) }),
+        aProfile({ name: 'big', timeouts, labels: ['debian', 'big'], ...warmOf(kept.big) }),
+      ],
+    });
+  const post: Post = { name, description: policyOf().description, maxConcurrent, records: new Map(), late: new Set(), returned: new Set() };
   const trace = stage.trace === undefined ? undefined : (line: string): void => stage.trace?.(`${name.padEnd(5)} ${line}`);
   const log = logTo(trace);
   let self: Incarnation = { alive: false, kill: () => {} };
   let ticks = 0;
   let current: (() => number) | undefined;
+  let reload: (() => void) | undefined;
   let crashes = 0;
   let bug: string | undefined;
 
@@ -44,13 +69,14 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
     const mine: Incarnation = { alive: true, kill };
     self = mine;
     const { forge, driver, store } = createPorts(stage, post, mine);
+    const forges = [{ forge, url: 'http://forge.test', pollIntervalMs }];
     const reconciler = createReconciler({
-      forges: [{ forge, url: 'http://forge.test', pollIntervalMs }],
+      forges,
       driver,
       store,
       records: [...post.records.values()],
       quarantined: [],
-      policy,
+      policy: policyOf(),
       clock: schedule.clockFor(() => mine.alive),
       log,
       random: () => chance.next(),
@@ -58,6 +84,7 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
       maxActions: 8,
     });
     current = () => reconciler.snapshot().ticks;
+    reload = () => mine.alive && reconciler.configure({ forges, policy: policyOf() });
     trace?.('starts');
     reconciler.run(new AbortController().signal).catch((error: unknown) => {
       bug = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -82,6 +109,11 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
   return {
     post,
     start,
+    rewarm(wanted) {
+      kept = wanted;
+      reload?.();
+    },
+    warm: () => Math.min(kept.default, 3) + kept.big,
     kill,
     ticks: () => ticks + (self.alive ? (current?.() ?? 0) : 0),
     crashes: () => crashes,

@@ -2,6 +2,7 @@
 // does: asks every two seconds for its one handle, hears of no cancel, reports its end for a minute and leaves.
 
 import type { Machine } from '../../src/core/model.ts';
+import { isWarmId } from '../../src/core/naming.ts';
 import type { Assignment, MachineSpec } from '../../src/driver/driver.ts';
 import { zombieMs, type SimForge, type SimJob } from './forge-world.ts';
 import type { Judge } from './judge.ts';
@@ -14,6 +15,7 @@ export type SimMachine = {
   readonly spec: MachineSpec;
   /** The controller it belongs to; '' for somebody else's. */
   readonly owner: string;
+  readonly build: string;
   readonly startedAt: number;
   readonly odd: Oddity | undefined;
   ready: boolean;
@@ -31,6 +33,11 @@ export type SimHost = {
   /** By controller: called when a machine of its has ended. */
   readonly wakers: Map<string, () => void>;
   list(owner: string): readonly Machine[];
+  /** What machines are made of now; it changes. */
+  readonly build: () => string;
+  renew(): void;
+  /** Machines that wait for a job, of which no record speaks. */
+  warm(owner: string, recorded: (id: string) => boolean): readonly SimMachine[];
   boot(owner: string, spec: MachineSpec): void;
   assign(machine: SimMachine, assignment: Assignment): void;
   /** Its runner asks for its job now, which nothing holds back any more. */
@@ -56,6 +63,8 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   const machines = new Map<string, SimMachine>();
   const wakers = new Map<string, () => void>();
   const now = schedule.now;
+  let builds = 1;
+  const build = (): string => `build ${builds}`;
 
   function end(machine: SimMachine, exit: NonNullable<Machine['exit']>): void {
     if (machine.exit !== undefined) return;
@@ -108,6 +117,13 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   return {
     machines,
     wakers,
+    build,
+    renew: () => void (builds += 1),
+    warm: (owner, recorded) =>
+      [...machines.values()].filter(
+        ({ spec, owner: whose, assignment, exit }) =>
+          whose === owner && isWarmId(spec.id) && assignment === undefined && exit === undefined && !recorded(spec.id),
+      ),
     list: (owner) => [...machines.values()].filter((machine) => machine.owner === owner).map(seenOf),
     boot(owner, spec) {
       if (machines.has(spec.id)) return;
@@ -117,7 +133,7 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
       }
       const odd = rules.oddity();
       const state = { ready: false, asked: false, assignment: undefined, job: undefined, exit: undefined, waiters: [] };
-      const machine: SimMachine = { spec, owner, startedAt: now(), odd, ...state };
+      const machine: SimMachine = { spec, owner, startedAt: now(), odd, build: build(), ...state };
       machines.set(spec.id, machine);
       const count = [...machines.values()].filter((each) => each.owner === owner).length;
       if (owner !== '' && count > rules.maxConcurrent) judge.broken.push(`I4 ${count} machines at once, ${rules.maxConcurrent} allowed`);
@@ -168,9 +184,10 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   };
 }
 
-function seenOf({ spec, startedAt, ready, assignment, exit }: SimMachine): Machine {
+function seenOf({ spec, startedAt, ready, assignment, exit, build }: SimMachine): Machine {
   const state = exit !== undefined ? 'exited' : assignment !== undefined ? 'running' : ready ? 'idle' : 'starting';
-  return { id: spec.id, slot: spec.slot, startedAt, state, ...(exit === undefined ? {} : { exit }) };
+  const warm = isWarmId(spec.id) ? { warm: { profile: spec.profile.name, build } } : {};
+  return { id: spec.id, slot: spec.slot, startedAt, state, ...warm, ...(exit === undefined ? {} : { exit }) };
 }
 
 /** Longest honest way to a clean world after the last fault: a back-off, a job clock, its stop, retries at their cap, a zombie. */

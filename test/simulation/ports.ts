@@ -3,6 +3,7 @@
 
 import type { Job, Runner } from '../../src/core/model.ts';
 import type { Driver } from '../../src/driver/driver.ts';
+import { isWarmId } from '../../src/core/naming.ts';
 import { ControllerError, type ErrorCode } from '../../src/errors.ts';
 import type { Forge } from '../../src/forge/forge.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -140,13 +141,16 @@ function createDriver(stage: Stage, post: Post, self: Incarnation, call: Call, r
   return {
     check: () => ask('check', () => undefined, { refused: unlistable }),
     list: () => ask('list', () => host.list(post.name), { refused: unlistable }),
+    builds: () =>
+      ask('builds', () => new Map(['default', 'big'].map((name) => [name, host.build()])), { refused: () => weather.has('disk full') }),
     room: () => Promise.resolve({ path: '/state', bytes: Number.MAX_SAFE_INTEGER }),
     start: (spec) =>
       call({
         verb: `start ${spec.id}`,
         id: spec.id,
         effect() {
-          recorded('machine', spec.id);
+          // One that waits for a job is its own record.
+          if (!isWarmId(spec.id)) recorded('machine', spec.id);
           host.boot(post.name, spec);
         },
         refusal: () => refusal('start', 'HOST_EXHAUSTED', weather.has('host full') || weather.has('disk full')),

@@ -1,7 +1,7 @@
 // Promises one seeded run of the whole loop against a world of faults, delays and crashes, and its verdict. The same seed gives the same
 // run. Most seeds are a storm and the calm after it; a few kill the controller at every single call of a short run.
 
-import { createController, jobClockMs, maxConcurrent, type Controller } from './controller.ts';
+import { aMinima, createController, jobClockMs, maxConcurrent, type Controller } from './controller.ts';
 import { deathPlaces, type DeathPlace, type Stage } from './call.ts';
 import { createForgeWorld, isOpen } from './forge-world.ts';
 import { calmMs, createHostWorld, foreignMachine } from './host-world.ts';
@@ -78,10 +78,12 @@ export async function runScene(scene: Scene, trace?: Trace): Promise<{ readonly 
   const { schedule, chance, forge, weather } = stage;
   const startedAt = schedule.now();
   const pollIntervalMs = chance.pick([1_000, 2_000, 5_000]);
-  const controllers = ['main', 'other'].slice(0, scene.controllers).map((name) => createController(stage, name, pollIntervalMs));
+  const minima = aMinima(chance);
+  const names = ['main', 'other'].slice(0, scene.controllers);
+  const controllers = names.map((name) => createController(stage, name, pollIntervalMs, minima));
   const ticks = (): number => controllers.reduce((sum, each) => sum + each.ticks(), 0);
   const bug = (): boolean => controllers.some((each) => each.bug() !== undefined);
-  const clean = (): boolean => forge.open() === 0 && leftOver(stage, controllers).length === 0;
+  const clean = (): boolean => forge.open() === 0 && leftOver(stage, controllers).length === 0 && coldOf(stage, controllers).length === 0;
   for (const controller of controllers) controller.start();
   scene.script(stage, controllers);
   await schedule.run(startedAt + lengthMs, bug);
@@ -108,7 +110,7 @@ export async function runScene(scene: Scene, trace?: Trace): Promise<{ readonly 
     doubled: stage.judge.doubled,
     wronglyStopped: stage.judge.wronglyStopped,
     leftOver: leftOver(stage, controllers),
-    broken: [...stage.judge.broken, ...late, ...died],
+    broken: [...stage.judge.broken, ...coldOf(stage, controllers), ...late, ...died],
   };
   return { verdict, calls: calls() };
 }
@@ -141,10 +143,25 @@ function createStage(scene: Scene, trace: Trace): { readonly stage: Stage; reado
   return { stage, tally, calls: () => calls };
 }
 
-/** What is there of ours; also what is not there of others. */
-function leftOver({ forge, host }: Stage, controllers: readonly Controller[]): string[] {
+/** Machines of a controller that wait for jobs. */
+function warmOf({ host }: Stage, { post }: Controller): ReadonlySet<string> {
+  return new Set(host.warm(post.name, (id) => post.records.has(id)).map(({ spec }) => spec.id));
+}
+
+/** Controllers for which not as many machines wait as are to. */
+function coldOf(stage: Stage, controllers: readonly Controller[]): string[] {
+  return controllers.flatMap((each) => {
+    const [there, wanted] = [warmOf(stage, each).size, each.warm()];
+    return there === wanted ? [] : [`${there} machines wait for jobs of ${each.post.name}, and ${wanted} are to`];
+  });
+}
+
+/** What is there of ours, but for machines that wait for jobs; also what is not there of others. */
+function leftOver(stage: Stage, controllers: readonly Controller[]): string[] {
+  const { forge, host } = stage;
+  const waiting = new Set(controllers.flatMap((each) => [...warmOf(stage, each)]));
   return [
-    ...[...host.machines].filter(([, { owner }]) => owner !== '').map(([id]) => `machine ${id}`),
+    ...[...host.machines].filter(([id, { owner }]) => owner !== '' && !waiting.has(id)).map(([id]) => `machine ${id}`),
     ...[...forge.registrations.values()].filter(({ name }) => name !== 'office').map(({ name }) => `registration ${name}`),
     ...controllers.flatMap(({ post }) => [...post.records.keys()].map((id) => `record ${id} of ${post.name}`)),
     ...(host.machines.has(foreignMachine) ? [] : ['I6 the machine of somebody else is gone']),

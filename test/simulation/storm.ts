@@ -1,7 +1,7 @@
 // Promises what happens to a world while the storm lasts: work arrives, people cancel and rerun, and everything fails that can.
 
 import type { Stage } from './call.ts';
-import type { Controller } from './controller.ts';
+import { aMinima, type Controller } from './controller.ts';
 import { isOpen, type SimJob, type Wish } from './forge-world.ts';
 import type { Spell } from './weather.ts';
 
@@ -28,6 +28,9 @@ export function stir(storm: Storm): void {
   at(few(0.3, 3), 'taken by another runner', () => withJob(stage, isOpen, (job) => forge.poach(job)));
   at(few(0.5, 2), 'machine killed', () => withMachine(stage, (id) => host.strike(id, false)));
   at(few(0.3, 2), 'machine ends in silence', () => withMachine(stage, (id) => host.strike(id, true)));
+  at(few(0.3, 2), 'waiting machine killed', () => withWaiting(storm));
+  at(few(0.2, 2), 'template changed', () => host.renew());
+  at(few(0.2, 2), 'other numbers of warm machines', () => chance.pick(controllers).rewarm(aMinima(chance)));
   at(few(0.12), 'reboot', () => reboot(storm));
   at(few(0.6, 4), 'controller killed', () => chance.pick(controllers).kill(''));
   at(few(0.12), 'records lost', () => loseRecords(storm));
@@ -88,6 +91,11 @@ function withJob({ forge, chance }: Stage, fits: (job: SimJob) => boolean, act: 
 
 function isWorked(job: SimJob): boolean {
   return job.state === 'running' && job.worked;
+}
+
+function withWaiting({ stage: { host, chance }, controllers }: Storm): void {
+  const ids = controllers.flatMap(({ post }) => host.warm(post.name, (id) => post.records.has(id)).map(({ spec }) => spec.id));
+  if (ids.length > 0) host.strike(chance.pick(ids), false);
 }
 
 function withMachine({ host, chance }: Stage, act: (id: string) => void): void {

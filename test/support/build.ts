@@ -110,6 +110,8 @@ export function aWorld(over: Partial<World> = {}): World {
     room: known({ path: '/state', bytes: 1024 ** 4 }),
     runners: [],
     inFlight: new Set(),
+    beginning: [],
+    warmth: { builds: known(new Map()), usedAt: new Map(), rests: new Map() },
     fresh: new Set(),
     backOffs: new Map(),
     absences: new Map(),

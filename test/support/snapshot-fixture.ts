@@ -42,6 +42,7 @@ export const quiet: Snapshot = {
     },
   ],
   runners: [],
+  warm: [],
   denials: [],
   backOffs: [],
   ended: [],

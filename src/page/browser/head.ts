@@ -64,7 +64,9 @@ export function createHead(): Head {
       forges(status.forges);
       const { used, max } = status.capacity;
       const waiting = status.waiting_jobs.length + status.waiting_jobs_left_out;
-      const summary = `${used} of ${countOf(max, 'slot')} in use, ${countOf(waiting, 'job')} waiting`;
+      const warm = status.warm_containers.length;
+      const ready = warm === 0 ? '' : `, ${countOf(warm, 'machine')} warm`;
+      const summary = `${used} of ${countOf(max, 'slot')} in use, ${countOf(waiting, 'job')} waiting${ready}`;
       say(place('summary'), summary);
       document.title = `${used}/${max}${waiting === 0 ? '' : `, ${waiting} waiting`} · ${status.controller_id}`;
       say(place('drain-state'), drainSentence(status));
