@@ -7,7 +7,7 @@ import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { driverChecks, type DriverChoice } from './container-check.ts';
-import { tryPerform, tryRun } from './exec.ts';
+import { tryPerform, tryRun, type RunResult } from './exec.ts';
 import { refusesIdmap } from './file-systems.ts';
 import { isApart } from './hands.ts';
 import { checkAddresses } from './host-addresses.ts';
@@ -150,13 +150,20 @@ async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
     .filter((_, index) => found[index] !== true)
     .map(([tool, , from]) => ({ what: `${tool} does not run`, remedy: `install ${from}` }));
   // Not `exists`: a sandbox has few devices, and it is others that mount.
-  if (disks && (await tryPerform('test', ['-e', '/dev/loop-control'])).code !== 0) {
+  if (disks && (await look('test', ['-e', '/dev/loop-control'])).code !== 0) {
     missing.push({
       what: 'A profile limits its disk, and there is no /dev/loop-control',
       remedy: 'load the kernel module "loop", or leave out limits.disk',
     });
   }
   return missing;
+}
+
+/** Rejects with DRIVER_FAILED when nobody looked, which is no answer: the next look may have one (I2), while what is missing stays so. */
+async function look(command: string, args: readonly string[]): Promise<RunResult> {
+  const result = await tryPerform(command, args, { timeoutMs: 10_000 });
+  if (result.trouble === undefined) return result;
+  throw new ControllerError('DRIVER_FAILED', `The host could not be looked at: ${command} ${result.trouble}.`);
 }
 
 async function checkControllers(): Promise<Fault[]> {
@@ -204,9 +211,8 @@ async function checkMountsBelow(tree: string): Promise<Fault[]> {
   let below = (await mountsBelow(tree)).filter((path) => path !== tree);
   if (isApart()) {
     const script = 'while read -r _ _ _ _ at _; do case $at in "$1"/*) printf "%s\\n" "$at" ;; esac; done </proc/self/mountinfo';
-    const { code, stderr, trouble } = await tryPerform('sh', ['-c', script, 'sh', mountWordOf(tree)], { timeoutMs: 10_000 });
-    if (code !== 0 || trouble !== undefined)
-      return [{ what: `What is mounted below ${tree} is not known (${(trouble ?? stderr).trim()})` }];
+    const { code, stderr } = await look('sh', ['-c', script, 'sh', mountWordOf(tree)]);
+    if (code !== 0) return [{ what: `What is mounted below ${tree} is not known (${stderr.trim()})` }];
     below = stderr.split('\n').filter((path) => path !== '');
   }
   if (below.length === 0) return [];
