@@ -80,6 +80,7 @@ let
     ++ fault (builtins.length kinds > 1) "${where}.container has ${lib.concatStringsSep " and " kinds}, and a machine is made of one thing. Keep one of them."
     ++ fault (container.extraPackages != [ ] && (container.toplevel != null || container.directory != null)) "${where}.container.extraPackages has no effect beside toplevel or directory. Put the packages into that, or use config."
     ++ fault (container.boot && container.directory == null) "${where}.container.boot is for a directory. A NixOS configuration boots anyway: leave it out."
+    ++ fault (container.podman.enable && container.config == null && container.toplevel == null && !(container.directory != null && container.boot)) "${where}.container.podman.enable needs a machine that boots. Set container.config = { }, container.toplevel, or container.directory with container.boot."
     ++ fault (container.nix.access == "daemon" && !config.nix.enable) "${where}.container.nix.access is daemon, but this host has no Nix daemon (nix.enable is false). Leave it out."
     ++ fault (container.nix.access == "own" && container.directory == null && !config.nix.enable) "${where}.container.nix.access is own, but this host has no Nix to say what its machines are made of (nix.enable is false). Leave it out."
     ++ fault (container.nix.access == "own" && cfg.driver == "nixos-container") "${where}.container.nix.access is own, which containers of the driver nixos-container cannot have. Use the driver nspawn, or \"daemon\"."

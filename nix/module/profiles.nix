@@ -104,6 +104,15 @@ let
         machine, and no other job finds it. docs/SECURITY.md has the risks.
       '';
     };
+    podman.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether jobs may run containers, by `podman` and by whatever speaks Docker's API, within their machine and with no right over it or the
+        host. It needs a machine that boots: `config` (to which Podman is added), `toplevel`, or `directory` with `boot`. docs/SECURITY.md has
+        the risks; `forks` is `refuse` for such a profile unless it is set.
+      '';
+    };
   };
 
   profile =
@@ -140,6 +149,10 @@ let
           job = optional kinds.duration "Until its job is done. Default: `settings.jobTimeout`.";
           stop = optional kinds.duration "Between asking a machine to end and ending it by force. Default: 10s.";
         };
+        forks = optional (types.enum [
+          "accept"
+          "refuse"
+        ]) "Whether jobs of pull requests of forks are taken. Default: `accept`, with `container.podman.enable` `refuse`.";
         max = optional types.ints.positive "How many machines of this profile at once. Default: no limit of its own.";
         warm =
           optional

@@ -52,7 +52,9 @@ let
           inherit pkgs;
           extraPackages = packagesOf container;
           runner = cfg.runnerPackage;
-          modules = [ container.config ];
+          modules = [
+            container.config
+          ] ++ lib.optional container.podman.enable { virtualisation.podman.enable = mkDefault true; };
         }}";
       }
     else
@@ -69,7 +71,7 @@ let
     name: profile:
     given {
       inherit name;
-      inherit (profile) labels max environment;
+      inherit (profile) labels max environment forks;
       warm = if lib.isAttrs profile.warm then given profile.warm else profile.warm;
       template = templateOf profile.container;
       runner = lib.getExe cfg.runnerPackage;
@@ -77,6 +79,7 @@ let
       timeouts = given profile.timeouts;
       inherit (profile.container) nameservers;
       nix = optionalAttrs (profile.container.nix.access != "none") { inherit (profile.container.nix) access; };
+      containers = if profile.container.podman.enable then "podman" else null;
       binds = mapAttrsToList (target: bind: {
         source = bind.hostPath;
         inherit target;

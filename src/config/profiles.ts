@@ -15,6 +15,7 @@ const keys = [
   'labels',
   'template',
   'nix',
+  'containers',
   'forks',
   'limits',
   'timeouts',
@@ -85,7 +86,9 @@ function readProfile(section: Section, count: number, context: Context): Profile
   const runnerPath = section.get('runner', absolutePath('the forgejo-runner binary')) ?? context.runnerPath;
   const runnerSha256 = section.get('runnerSha256', sha256);
   const nixAccess = readNixAccess(section);
-  const forks = section.get('forks', oneOf(['accept', 'refuse']));
+  const containers = readContainers(section, template, findings);
+  // Containers open more of the kernel to jobs: strangers' only if somebody says so.
+  const forks = section.get('forks', oneOf(['accept', 'refuse'])) ?? (containers === undefined ? 'accept' : 'refuse');
   const nameservers = readNameservers(section, findings);
   const binds = section.list('binds', 'binds such as /a:/b:ro').map(({ value, path }) => readBind(value, path, findings));
   const environment = readEnvironment(section, findings);
@@ -101,6 +104,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
     runnerPath,
     ...(runnerSha256 === undefined ? {} : { runnerSha256 }),
     ...(nixAccess === undefined ? {} : { nixAccess }),
+    ...(containers === undefined ? {} : { containers }),
     ...(forks === 'refuse' ? { refusesForks: true } : {}),
     ...(nameservers.length === 0 ? {} : { nameservers }),
     binds: found,
@@ -167,6 +171,17 @@ function readTemplate(section: Section, findings: Findings): Template | undefine
 function readNixAccess(section: Section): NixAccess | undefined {
   const access = section.section('nix', ['access'])?.get('access', oneOf<NixAccess | 'none'>(['none', 'daemon', 'own']));
   return access === 'none' ? undefined : access;
+}
+
+function readContainers(section: Section, template: Template | undefined, findings: Findings): Profile['containers'] {
+  const engine = section.get('containers', oneOf<'podman' | 'none'>(['none', 'podman']));
+  if (engine === undefined || engine === 'none') return undefined;
+  if (template === undefined || template.kind === 'system' || template.kind === 'nixos') return engine;
+  return findings.add(
+    section.pathOf('containers'),
+    `is ${engine}, which needs a machine with a systemd of its own, and its template is of kind ${template.kind}`,
+    'write template.kind: system or nixos, with podman in it, or containers: none',
+  );
 }
 
 function pick(value: number | 'none' | undefined, fallback?: number): number | undefined {

@@ -75,6 +75,7 @@ function profileOf({
   runnerPath,
   runnerSha256,
   nixAccess,
+  containers,
   refusesForks,
   nameservers,
   binds,
@@ -87,6 +88,7 @@ function profileOf({
     labels,
     template,
     nix: { access: nixAccess ?? 'none' },
+    containers: containers ?? 'none',
     forks: refusesForks === true ? 'refuse' : 'accept',
     limits: limitsOf(limits),
     timeouts: {

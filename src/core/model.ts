@@ -30,9 +30,8 @@ export type Job = {
   readonly labels: readonly string[];
   /** 0 until a runner has picked the job. */
   readonly taskId: number;
-  /** The run that it belongs to; Forgejo 16 is the first that tells. */
+  /** The run that it belongs to; Forgejo 16 is the first that tells. And whose code it runs: of waiting jobs that a profile would refuse for it. */
   readonly runId?: number;
-  /** Whose code it runs; only known of waiting jobs that a profile would refuse for it. */
   readonly origin?: 'own' | 'fork';
   readonly state: 'waiting' | 'running';
 };
@@ -177,7 +176,8 @@ export type Profile = {
   readonly runnerSha256?: string;
   /** undefined = nothing of Nix but what the template holds. */
   readonly nixAccess?: NixAccess;
-  /** Takes no job of a fork's pull request, nor one of which that is not known. */
+  /** What jobs run containers with; and whether those of forks' pull requests are refused, with those of which that is not known. */
+  readonly containers?: 'podman';
   readonly refusesForks?: true;
   /** Resolvers that its machines use, and the only ones that they reach; undefined = those of the network. */
   readonly nameservers?: readonly string[];

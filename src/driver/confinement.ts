@@ -40,6 +40,13 @@ export const deniedCalls: readonly string[] = [
   'pidfd_getfd',
 ];
 
+/**
+ * For machines whose jobs may run containers. Root of the machine can do nothing with it in the machine's own network, which is the host's; in
+ * networks that a job makes for itself it is how the outside is reached without rights over the machine's (slirp4netns, pasta). No capability and
+ * no system call comes with it: docs/decisions/0014-containers-in-machines.md.
+ */
+export const containerDevices: readonly string[] = ['/dev/net/tun'];
+
 /** What nspawn would leave to root inside and no job needs. What stays: see keptCapabilities. */
 export const droppedCapabilities: readonly string[] = [
   'CAP_AUDIT_CONTROL',

@@ -4,6 +4,7 @@
 import { isMachineId } from '../core/naming.ts';
 import type { MachineId } from '../core/model.ts';
 import { droppedCapabilities } from './confinement.ts';
+import { devicesOf } from './engine.ts';
 import { escapedPath, inside, pathsOf, unitPropertiesOf, type UnitInput } from './nspawn-unit.ts';
 
 /** A key that the module does not read: whose container it is. */
@@ -92,6 +93,7 @@ function flagsOf({ stateDir, spec, uidBase }: UnitInput): readonly string[] {
     // The module binds both into every container; who may build and what is in the store is no job's business, unless its profile says so.
     ...(spec.profile.nixAccess === 'daemon' ? [] : ['--inaccessible=/nix/var/nix/daemon-socket']),
     '--inaccessible=/nix/var/nix/db',
+    ...devicesOf(spec.profile).map((device) => `--bind=${device}`),
     ...pathFlagsOf({ stateDir, spec }),
   ];
 }

@@ -2,6 +2,7 @@
 // becomes the system's init. Pure. The job is run by the same script as everywhere (init-script.ts), and its end is the machine's end.
 
 import type { Profile } from '../core/model.ts';
+import { engineEnvironmentOf, engineScript, engineSettings, engineSocketUnit, engineUnitsOf } from './engine.ts';
 import { inside } from './nspawn-unit.ts';
 
 /** Where systemd looks for it. The template is asked for nothing but a multi-user.target. */
@@ -9,9 +10,12 @@ export const guestUnit = 'forgejo-runner-job.service';
 
 /** Files of the machine's shared folder by name. */
 export function guestFilesOf(profile: Profile, environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const units = { [guestUnit]: guestUnitOf(profile, environment), ...engineUnitsOf(profile, environment['PATH'] ?? '') };
+  const engine = profile.containers === undefined ? {} : { engine: engineScript, 'containers.conf': engineSettings };
   return {
-    boot: bootScript,
-    [guestUnit]: guestUnitOf(profile, environment),
+    boot: bootScriptOf(Object.keys(units)),
+    ...units,
+    ...engine,
     'multi-user.conf': `[Unit]\nWants=${guestUnit}\n`,
   };
 }
@@ -20,26 +24,30 @@ export function guestFilesOf(profile: Profile, environment: Readonly<Record<stri
  * Copied by the machine itself: what nspawn binds below /run/systemd would make that folder nobody's, and systemd would not start. Until
  * systemd is there, the signal that asks it to halt (SIGRTMIN+3) is ours to hear.
  */
-const bootScript = `#!/bin/sh
+function bootScriptOf(units: readonly string[]): string {
+  return `#!/bin/sh
 trap 'exit 143' 37
 here=\${0%/*} units=/run/systemd/system
 umask 022
 mkdir -p "$units/multi-user.target.d" || exit 125
-cat "$here/${guestUnit}" >"$units/${guestUnit}" || exit 125
+for unit in ${units.join(' ')}; do cat "$here/$unit" >"$units/$unit" || exit 125; done
 cat "$here/multi-user.conf" >"$units/multi-user.target.d/50-forgejo-runner.conf" || exit 125
 exec "$@"
 `;
+}
 
 /**
  * Type=exec, because systemd is not ready before a unit of another type is through; after everything that the system starts by itself. Its end,
  * however it comes, ends systemd with its code, which nspawn passes on.
  */
-export function guestUnitOf({ timeouts, environment: own }: Profile, environment: Readonly<Record<string, string>>): string {
-  const variables = { HOME: '/root', USER: 'root', LOGNAME: 'root', ...environment, ...own };
+export function guestUnitOf(profile: Profile, environment: Readonly<Record<string, string>>): string {
+  const { timeouts, environment: own } = profile;
+  const variables = { HOME: '/root', USER: 'root', LOGNAME: 'root', ...environment, ...engineEnvironmentOf(profile), ...own };
+  const engine = profile.containers === undefined ? '' : `Wants=${engineSocketUnit}\nAfter=${engineSocketUnit}\n`;
   return `[Unit]
 Description=Forgejo Actions job
 After=multi-user.target
-SuccessAction=exit-force
+${engine}SuccessAction=exit-force
 FailureAction=exit-force
 
 [Service]

@@ -7,6 +7,7 @@ import { faultSentence, type Fault } from '../doctor.ts';
 import { ControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { driverChecks, type DriverChoice } from './container-check.ts';
+import { checkEngine } from './engine-check.ts';
 import { tryPerform, tryRun, type RunResult } from './exec.ts';
 import { refusesIdmap } from './file-systems.ts';
 import { isApart } from './hands.ts';
@@ -47,6 +48,11 @@ export function configuredChecks(input: HostCheckInput): readonly HostCheck[] {
     { name: 'file systems', well: 'The state directory and every template can be idmapped.', faults: () => checkFileSystems(input) },
     { name: 'paths of profiles', well: "Every profile's runner and binds are there.", faults: () => checkProfiles(profiles) },
     { name: 'nix', well: 'Every profile that asks for the Nix daemon can have it.', faults: () => checkDaemon(profiles) },
+    {
+      name: 'containers',
+      well: 'Every profile whose jobs may run containers has what they need.',
+      faults: () => checkEngine(profiles, look),
+    },
     { name: 'runners', well: `No forgejo-runner says that it is older than ${oldestRunner}.`, faults: () => checkRunners(input) },
     {
       name: 'addresses',

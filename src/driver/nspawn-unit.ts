@@ -5,6 +5,7 @@ import { isMachineId } from '../core/naming.ts';
 import type { MachineExit, MachineId, Template } from '../core/model.ts';
 import { allowedCalls, bootCalls, deniedCalls, droppedCapabilities } from './confinement.ts';
 import type { MachineSpec } from './driver.ts';
+import { devicesOf, engineBindsOf } from './engine.ts';
 
 const slice = 'machine-forgejorunners.slice';
 
@@ -158,6 +159,7 @@ export function unitPropertiesOf(
     ['LimitCORE', '0'],
     ['DevicePolicy', 'closed'],
     ['DeviceAllow', 'char-pts rw'],
+    ...devicesOf(spec.profile).map((device) => ['DeviceAllow', `${device} rw`] as const),
     ['SyslogIdentifier', spec.id],
     // A job can write to its console what it likes: it may not push everybody else's lines out of the journal.
     ['LogRateLimitIntervalSec', '30s'],
@@ -247,6 +249,7 @@ export function nspawnArgumentsOf({ stateDir, spec, rootPlan, uidBase }: UnitInp
     '--no-new-privileges=yes',
     `--drop-capability=${droppedCapabilities.join(',')}`,
     ...rootBindsOf(rootPlan),
+    ...engineBindsOf(spec.profile, rootPlan),
     `--bind-ro=${escapedPath(paths.shared)}:/run/forgejo-runner:idmap`,
     `--bind-ro=${escapedPath(spec.profile.runnerPath)}:${inside.runner}`,
     ...spec.profile.binds.map(

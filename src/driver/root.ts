@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MachineSpec } from './driver.ts';
+import { ownStorageOf, storageFolder } from './engine.ts';
 import { guestFilesOf } from './guest.ts';
 import { initScript } from './init-script.ts';
 import { isIpv4, nameserversOf } from './network.ts';
@@ -59,6 +60,7 @@ export function fillRoot({ paths, image, spec, resolvers }: RootInput): void {
   const overlaid = new Set(image.plan.overlaid);
   mkdirSync(paths.root, { recursive: true, mode: 0o755 });
   for (const [name, mode] of image.folders) makeFolder(`${paths.root}/${name}`, mode);
+  if (ownStorageOf(spec.profile, image.plan)) makeFolder(`${paths.root}/${storageFolder}`, 0o711);
   if (overlaid.size > 0) {
     for (const name of ['.template', '.fresh']) mkdirSync(`${paths.root}/${name}`);
     for (const [name, mode] of image.folders) if (overlaid.has(name)) makeFolder(`${paths.root}/.fresh/${name}`, mode);

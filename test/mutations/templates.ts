@@ -11,7 +11,12 @@ export const templateTargets: readonly Target[] = [
       ['a system outlives a job that failed', 'FailureAction=exit-force\n', ''],
       ['a job begins before the services that it needs', 'After=multi-user.target\n', ''],
       ['a step that ignores SIGTERM outlives its unit', 'KillMode=mixed', 'KillMode=process'],
-      ["a template's variables win over the profile's", '...environment, ...own }', '...own, ...environment }'],
+      [
+        "a template's variables win over the profile's",
+        '...engineEnvironmentOf(profile), ...own }',
+        '...own, ...engineEnvironmentOf(profile) }',
+      ],
+      ['a job begins before the socket of its containers', 'After=${engineSocketUnit}', ''],
       ['a percent sign in a variable is expanded', ".replaceAll('%', '%%')", ''],
       ['a quote in a variable ends it', ".replaceAll('\"', '\\\\\"')", ''],
     ],
@@ -24,6 +29,27 @@ export const templateTargets: readonly Target[] = [
       ['a system counts as up when its first process is', "'--notify-ready=yes', ", ''],
       ['every machine may call reboot', '...(boots ? bootCalls : [])', '...bootCalls'],
       ['no system can end', '...(boots ? bootCalls : [])', ''],
+    ],
+  },
+  {
+    file: 'src/driver/engine.ts',
+    tests: ['test/unit/driver-guest.test.ts', 'test/unit/driver-container-unit.test.ts'],
+    mutations: [
+      ['every machine has the device of tunnels', 'return containers === undefined ? [] : containerDevices', 'return containerDevices'],
+      ['images lie in an overlay', "containers !== undefined && overlaid.includes('var')", 'false'],
+      ["everybody in the machine is the engine's root", 'SocketMode=0600', 'SocketMode=0666'],
+    ],
+  },
+  {
+    file: 'src/config/profiles.ts',
+    tests: ['test/unit/config.test.ts'],
+    mutations: [
+      ['strangers run containers', "(containers === undefined ? 'accept' : 'refuse')", "'accept'"],
+      [
+        'containers are asked of machines that cannot',
+        "template.kind === 'system' || template.kind === 'nixos') return engine",
+        'true) return engine',
+      ],
     ],
   },
   {

@@ -158,9 +158,17 @@ in
       };
       built.container.toplevel = "${builtins.storeDir}/00000000000000000000000000000000-nixos-system-ci";
       debian.container.directory = "/var/lib/machines/debian-12";
-      debian-systemd.container = {
-        directory = "/var/lib/machines/debian-12";
-        boot = true;
+      debian-systemd = {
+        container = {
+          directory = "/var/lib/machines/debian-12";
+          boot = true;
+          podman.enable = true;
+        };
+        forks = "accept";
+      };
+      podman.container = {
+        config = { };
+        podman.enable = true;
       };
     };
   };

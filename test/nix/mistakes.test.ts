@@ -60,6 +60,14 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
   [more('profiles.a.container.boot = true;'), 'profiles.a.container.boot is for a directory.'],
   [more('profiles.a.container.bindMounts.cache = { };'), 'profiles.a.container.bindMounts."cache": write absolute paths'],
   [
+    more('profiles.a.container.podman.enable = true;'),
+    'profiles.a.container.podman.enable needs a machine that boots. Set container.config',
+  ],
+  [
+    more('profiles.a.container = { podman.enable = true; directory = "/d"; };'),
+    'profiles.a.container.podman.enable needs a machine that boots.',
+  ],
+  [
     more('profiles.a.container.nix.access = "daemon";', 'nix.enable = false;'),
     'profiles.a.container.nix.access is daemon, but this host has no Nix daemon',
   ],

@@ -204,7 +204,13 @@ describe('profiles', () => {
       ['env', 'nix-env'],
       ['own-store', 'nix-env'],
       ['own-system', 'nixos'],
+      ['podman', 'nixos'],
       ['services', 'nixos'],
+    ]);
+    const open = profiles.filter(({ containers }) => containers === 'podman');
+    expect(open.map(({ name, refusesForks }) => [name, refusesForks ?? false])).toEqual([
+      ['debian-systemd', false],
+      ['podman', true],
     ]);
     expect(profiles[0]?.template).toEqual({ kind: 'nixos', path: `/nix/store/${'0'.repeat(32)}-nixos-system-ci` });
     expect(profiles[3]).toMatchObject({

@@ -55,6 +55,8 @@ profiles:
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
   - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse, nameservers: [1.1.1.1, 10.1.2.53]}
+  - {name: g, labels: [t], template: {kind: system, path: /srv/root}, containers: podman, forks: accept}
+  - {name: h, labels: [s], template: {kind: nixos, path: /nix/store/system}, containers: podman}
   - {name: e, labels: [v], nix: {access: own}}
 network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false}
 `;
@@ -63,6 +65,21 @@ network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/2
     expect(configHashOf(config)).toMatch(/^[0-9a-f]{12}$/);
     expect(configHashOf(await load({ yaml: `# a comment\n${yaml}` }))).toBe(configHashOf(config));
     expect(configHashOf(await load({ yaml: yaml.replace('max: 3', 'max: 4') }))).not.toBe(configHashOf(config));
+  });
+
+  test('a profile whose jobs may run containers takes none of forks unless it says so', async () => {
+    const { profiles } = await load({
+      yaml: `${basicYaml}profiles:
+  - {name: a, labels: [a], template: {kind: system, path: /r}, containers: podman}
+  - {name: b, labels: [b], template: {kind: system, path: /r}, containers: podman, forks: accept}
+  - {name: c, labels: [c], template: {kind: system, path: /r}, containers: none}
+`,
+    });
+    expect(profiles.map(({ containers, refusesForks }) => [containers, refusesForks])).toEqual([
+      ['podman', true],
+      ['podman', undefined],
+      [undefined, undefined],
+    ]);
   });
 
   test('the pin of a runner may be written as sha256sum or as Nix writes it', async () => {
@@ -274,6 +291,8 @@ describe('what is refused', () => {
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nix-env}}]`, 'an environment in the Nix store'],
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: nixos, path: result}}]`, 'as an absolute path'],
     ['profiles[0].template.path', `${basicYaml}profiles: [{labels: a, template: {kind: system, path: /}}]`, 'is the root of the host'],
+    ['profiles[0].containers', `${basicYaml}profiles: [{labels: a, containers: docker}]`, 'one of none, podman'],
+    ['profiles[0].containers', `${basicYaml}profiles: [{labels: a, containers: podman}]`, 'write template.kind: system or nixos'],
     ['profiles[0].forks', `${basicYaml}profiles: [{labels: a, forks: never}]`, 'one of accept, refuse'],
     ['profiles[0].nix.access', `${basicYaml}profiles: [{labels: a, nix: {access: root}}]`, 'one of none, daemon, own'],
     ['profiles[0].runnerSha256', `${basicYaml}profiles: [{labels: a, runnerSha256: abc}]`, '64 hexadecimal digits'],

@@ -106,6 +106,8 @@ describe('the conf of a container', () => {
       ]),
     );
     expect(flags.find((flag) => flag.startsWith('--drop-capability='))).toContain('CAP_SYS_ADMIN');
+    expect(flags.filter((flag) => flag.includes('/dev/'))).toEqual([]);
+    expect(flagsOf({ containers: 'podman' })).toContain('--bind=/dev/net/tun');
     expect(flagsOf({ nixAccess: 'daemon' })).not.toContain('--inaccessible=/nix/var/nix/daemon-socket');
   });
 

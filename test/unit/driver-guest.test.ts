@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Profile } from '../../src/core/model.ts';
+import { containerDevices } from '../../src/driver/confinement.ts';
 import { guestFilesOf, guestUnit, guestUnitOf } from '../../src/driver/guest.ts';
 import { usersIn } from '../../src/driver/nix-daemon.ts';
 import { nspawnArgumentsOf, unitPropertiesOf, type UnitInput } from '../../src/driver/nspawn-unit.ts';
@@ -46,6 +47,48 @@ describe('the unit of a job in a system of its own', () => {
     expect(files['multi-user.conf']).toBe(`[Unit]\nWants=${guestUnit}\n`);
     expect(Object.keys(files).toSorted()).toEqual(['boot', guestUnit, 'multi-user.conf']);
     expect(nspawnArgumentsOf(input).slice(-5)).toEqual(['--', '/bin/sh', '/run/forgejo-runner/boot', ...boot.init]);
+  });
+});
+
+function inputOf(of: Profile, overlaid: readonly string[]): UnitInput {
+  return { ...input, spec: { ...input.spec, profile: of }, rootPlan: { ...input.rootPlan, overlaid } };
+}
+
+describe('a machine whose job may run containers', () => {
+  const asking: Profile = { ...profile, environment: {}, containers: 'podman' };
+
+  test('has a socket for them before its job, an engine that begins with the first word to it, and both names of it', () => {
+    const files = guestFilesOf(asking, { PATH: '/usr/bin:/bin' });
+    const socket = 'forgejo-runner-containers.socket';
+    expect(Object.keys(files).toSorted()).toEqual(
+      ['boot', 'containers.conf', 'engine', 'forgejo-runner-containers.service', socket, guestUnit, 'multi-user.conf'].toSorted(),
+    );
+    for (const name of [socket, 'forgejo-runner-containers.service', guestUnit]) expect(files['boot']).toContain(name);
+    expect(files[guestUnit]).toMatch(new RegExp(`Wants=${socket}\\nAfter=${socket}\\n`));
+    const path = /^ListenStream=(.*)$/m.exec(files[socket] ?? '')?.[1];
+    expect(files[socket]).toContain('SocketMode=0600\n');
+    for (const name of ['DOCKER_HOST', 'CONTAINER_HOST']) expect(files[guestUnit]).toContain(`Environment="${name}=unix://${path}"`);
+    expect(files['forgejo-runner-containers.service']).toContain('PATH=/usr/bin:/bin\n');
+  });
+
+  test('may take the name of its engine from its profile', () => {
+    const own = { ...asking, environment: { DOCKER_HOST: 'tcp://10.0.0.1:2375' } };
+    expect(guestUnitOf(own, {})).toContain('Environment="DOCKER_HOST=tcp://10.0.0.1:2375"\n');
+    expect(guestUnitOf(own, {})).not.toContain('DOCKER_HOST=unix');
+  });
+
+  test('has one device more than others, and not one system call or capability', () => {
+    expect(containerDevices).toEqual(['/dev/net/tun']);
+    const [before, after] = [profile, asking].map((of) => inputOf({ ...of, environment: {} }, ['etc', 'usr', 'var']));
+    if (before === undefined || after === undefined) throw new Error('two inputs');
+    const more = unitPropertiesOf(after).filter((one) => !unitPropertiesOf(before).some((other) => other.join('=') === one.join('=')));
+    expect(more).toEqual([['DeviceAllow', '/dev/net/tun rw']]);
+    const flags = nspawnArgumentsOf(after).filter((word) => !nspawnArgumentsOf(before).includes(word));
+    expect(flags).toEqual(['--bind=+/.containers:/var/lib/containers', '--bind=/dev/net/tun']);
+  });
+
+  test('keeps images where its own /var can take them, and beside it where that is an overlay', () => {
+    expect(nspawnArgumentsOf(inputOf(asking, []))).not.toContain('--bind=+/.containers:/var/lib/containers');
   });
 });
 
