@@ -70,12 +70,7 @@ async function withLayer(image: RootImage, storePath: string, asProfile: boolean
       'DRIVER_UNAVAILABLE',
       `nix.access own lays a store over ${nixStore}, which cannot be idmapped, or has something mounted below it. Put it on ext4, xfs, btrfs or tmpfs, without mounts below, or write nix.access: daemon.`,
     );
-  const { code, trouble, stderr } = await tryPerform(`${bin}/nix-store`, ['--check-validity', storePath]);
-  if (code !== 0)
-    throw new ControllerError(
-      'DRIVER_UNAVAILABLE',
-      `nix.access own: the Nix of this host does not know ${storePath} (${(trouble ?? stderr).trim()}). Build it on this host.`,
-    );
+  await requireKnown(`${bin}/nix-store`, storePath);
   const known = new Set(image.folders.map(([name]) => name));
   const profile = usualProfile.slice(1);
   return {
@@ -93,6 +88,21 @@ async function withLayer(image: RootImage, storePath: string, asProfile: boolean
     links: [...image.links, ['nix/var/nix/gcroots/template', storePath], ...(asProfile ? ([[profile, storePath]] as const) : [])],
     nixProgram: `${bin}/nix-store`,
   };
+}
+
+/** Rejects with DRIVER_UNAVAILABLE for what was never built here, with DRIVER_FAILED when Nix gave no answer: the next time it may (I2). */
+async function requireKnown(program: string, storePath: string): Promise<void> {
+  const { code, trouble, stderr } = await tryPerform(program, ['--check-validity', storePath]);
+  if (code === 0 && trouble === undefined) return;
+  if (trouble === undefined && stderr.includes('is not valid'))
+    throw new ControllerError(
+      'DRIVER_UNAVAILABLE',
+      `nix.access own: the Nix of this host does not know ${storePath}. Build it on this host, or name what was built here.`,
+    );
+  throw new ControllerError(
+    'DRIVER_FAILED',
+    `nix.access own: ${program} did not say whether it knows ${storePath}: ${(trouble ?? stderr).trim()}`,
+  );
 }
 
 /**
