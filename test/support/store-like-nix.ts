@@ -9,7 +9,7 @@ const execute = promisify(execFile);
 const store = '/nix/store';
 const path = (number: number, name: string): string => `${store}/${String(number).padStart(32, '0')}-${name}`;
 /** Bound into the host by scripts/test. */
-const programs = '/opt/nix';
+export const programs = '/opt/nix';
 
 export const withNix = {
   files: path(1, 'debian-files'),
