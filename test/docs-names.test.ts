@@ -114,8 +114,8 @@ describe('the guides', () => {
   });
 
   test('use the words of settings, log, metrics and API as the sources write them', () => {
-    // Words of Forgejo and of Nix.
-    const foreign = new Set(['pull_request_target', 'specialArgs', 'devShells']);
+    // Words of Forgejo, of Nix, and of options that others may look for.
+    const foreign = new Set(['pull_request_target', 'specialArgs', 'devShells', 'cpuQuota', 'tasksMax']);
     const odd = ['README.md', 'docs/OPERATIONS.md', 'docs/SECURITY.md', 'docs/NIXOS.md'].flatMap((path) =>
       quoted(read(path).replaceAll(/```[a-z]*\n[^`]*```/g, ''))
         .flatMap((text) => [...text.matchAll(/(?<![\w./-])[a-z]+(?:[A-Z][a-z]+)+\b|(?<![\w./-])[a-z]+(?:_[a-z]+)+\b(?!=)/g)].map(String))
