@@ -1,5 +1,5 @@
 // Promises the table of docs/BENCHMARKS.md, measured on the host it runs on: what was promised, what it is, held or missed. A miss is a
-// line, not a failure. Run by scripts/bench.  Flags: --quick, --json FILE, --only NAME (tick, port, cold, taken, burst, died, idle, records).
+// line, not a failure. Run by scripts/bench.  Flags: --quick, --json FILE, --only NAME (tick, port, cold, taken, burst, died, warm, idle, records).
 
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { openStage } from './stage.ts';
 import { measureCold, measurePort } from './starts.ts';
 import { measureTaken } from './taken.ts';
 import { measureTick } from './tick.ts';
+import { measureWarm } from './warm.ts';
 
 const { values: flags } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'string' }, only: { type: 'string', multiple: true } },
@@ -74,6 +75,7 @@ for (const [name, take] of Object.entries({
   died: (service: Service) => measureDied(stage, service, flags.quick ? 5 : 20),
 }))
   await measure(name, () => withService(take));
+await measure('warm', () => measureWarm(stage, runs));
 await measure('idle', () => measureIdle(stage, flags.quick ? 15 : 60));
 await measure('records', () => measureRecords(stage, flags.quick ? 10 : 30));
 await stage.close();

@@ -17,7 +17,7 @@ const rawStart = fileURLToPath(new URL('raw-start', import.meta.url));
 export const repository = 'root1/demo';
 
 /** Limits of every machine here, and in raw-start. */
-const limits = { cpus: 2, memory: '500MiB', tasks: 500 };
+export const limits = { cpus: 2, memory: '500MiB', tasks: 500 };
 
 export type Stage = {
   readonly forgejo: ForgejoStandIn;

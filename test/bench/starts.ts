@@ -12,7 +12,8 @@ import { allGone, dropRaw, queueBetweenPolls, startRaw, type Stage } from './sta
 import { anchor, wall } from './wall.ts';
 import { aNetwork } from '../support/build.ts';
 
-const spread = (samples: readonly number[]): string =>
+/** Median, 95th percentile and how many. */
+export const spread = (samples: readonly number[]): string =>
   `p50 ${ms(median(samples))}, p95 ${ms(quantile(samples, 0.95))}, n ${samples.length}`;
 
 export async function measureCold(stage: Stage, service: Service, runs: number): Promise<readonly Line[]> {

@@ -32,6 +32,7 @@ export async function seen(driver: Driver, id: MachineId, state: Machine['state'
 }
 
 const [first, second] = ['j0000001aaa', 'j0000002bbb'] as const;
+const early = 'w0000000001';
 
 function soon(): AbortSignal {
   return AbortSignal.timeout(30_000);
@@ -67,6 +68,18 @@ export function driverContract(name: string, create: () => Promise<DriverWorld>)
       expect(machine.slot).toBe(3);
       expect(machine.startedAt).toBeGreaterThan(0);
       expect(machine.exit).toBeUndefined();
+    });
+
+    test('one that was started before its job says its profile and build, that of one made now, and takes a job as any other', async () => {
+      await start(early, 3);
+      const build = (await driver.builds()).get(world.profile.name);
+      expect(build).toMatch(/./);
+      expect((await seen(driver, early, 'idle')).warm).toEqual({ profile: world.profile.name, build });
+      expect((await driver.builds()).get(world.profile.name)).toBe(build);
+      await driver.assign(early, assignmentOf('wait'), soon());
+      await seen(driver, early, 'running');
+      await driver.remove(early);
+      expect(await driver.artefacts()).toEqual([]);
     });
 
     test('the room that is left is told', async () => {

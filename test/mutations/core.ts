@@ -114,6 +114,35 @@ export const coreTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/reconciler/warm.ts',
+    tests: warmTests,
+    mutations: [
+      [
+        'a machine that waits ends before the clocks of its job are over',
+        'runtimeMaxMs: profile.warm.maxAgeMs + fenceMsOf(profile)',
+        'runtimeMaxMs: fenceMsOf(profile)',
+      ],
+      [
+        'a machine that died while it waited is told as if it were nothing',
+        'if (isTrouble(reason, exit)) log.warn',
+        "if (reason === 'surplus') log.warn",
+      ],
+      ['machines that die are replaced as fast as they die', 'restFirstMs * 2 ** Math.min(count - 1, 10)', 'restFirstMs'],
+      [
+        'a profile whose machine died once rests longer for ever',
+        'if (waiting !== undefined && state',
+        'if (waiting === undefined && state',
+      ],
+      [
+        'the job that got one does not end the rest of its profile',
+        "if (action.kind === 'launch' && isWarmId(action.id)) rests.delete(action.runner.profile);",
+        '',
+      ],
+      ['a machine that cannot be made is tried at every tick', "if (action.kind === 'warm') rest(action.profile, now);", ''],
+      ['a profile at work is taken for one that nobody uses', 'for (const { profile } of runners) usedAt.set(profile, now);', ''],
+    ],
+  },
+  {
     file: 'src/core/subnets.ts',
     tests: ['test/unit/naming.test.ts', 'test/unit/driver-network.test.ts', 'test/unit/config.test.ts', ...planTests],
     mutations: [
