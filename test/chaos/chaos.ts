@@ -88,7 +88,7 @@ async function bringJobs(
   while (jobs.length < wanted || Date.now() < until || !allStruck()) {
     if (Date.now() - lookedAt > 2_000) {
       // Frozen and killed for a moment it may be, but not for long, and never for good.
-      await service.until('the service answers', () => true, 30_000);
+      await service.until('the service answers', () => true, 120_000);
       lookedAt = Date.now();
     }
     const open = (await control.jobs()).filter((job) => !isDone(job)).length;
