@@ -115,7 +115,7 @@ function credentialOf(tokenFile: string): string | undefined {
   return /^\$(?:CREDENTIALS_DIRECTORY|\{CREDENTIALS_DIRECTORY\})\/([^/]+)$/.exec(tokenFile)?.[1];
 }
 
-const nodeFlags = '--optimize-for-size --max-semi-space-size=1 --liftoff --no-wasm-tier-up --no-wasm-dynamic-tiering';
+const nodeFlags = '--optimize-for-size --max-semi-space-size=1 --liftoff --no-wasm-tier-up --no-wasm-dynamic-tiering --no-memory-reducer';
 
 function unitLinesOf(credential: string | undefined, file: string): string {
   if (credential === 'forge-token' && file === `${folder}/config.yaml`) return 'It goes with this file as it is.\n';

@@ -159,6 +159,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       '--liftoff',
       '--no-wasm-tier-up',
       '--no-wasm-dynamic-tiering',
+      '--no-memory-reducer',
       program,
       ...programArguments,
     ]);
