@@ -41,6 +41,14 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/driver/engine-check.ts',
+    tests: ['test/unit/engine-check.test.ts'],
+    mutations: [
+      ['a host is looked at for what no profile asks', 'if (asking.length === 0) return [];', ''],
+      ['a device that is missing is not told', '.filter((_, index) => found[index] !== true)', '.filter(() => false)'],
+    ],
+  },
+  {
     file: 'src/config/profiles.ts',
     tests: ['test/unit/config.test.ts'],
     mutations: [
