@@ -117,6 +117,16 @@ describe('a machine that waits gives way', () => {
     const underWay = { jobs: bigJobs(5, 6), inFlight: new Set(['w0000000003']) };
     expect(said(actionsOf(worldOf(machines, underWay), policy))).toEqual(['cool w0000000002 room']);
   });
+  test('one that a launch in line takes is none that leaves: another gives way', () => {
+    const policy = kept({ maxConcurrent: 2, profiles: [aProfile({ warm: { ...warm, min: 2 } }), two[1] ?? aProfile()] });
+    const taken = waiting(1);
+    const beginning = [{ kind: 'launch', id: taken.id, runner: warmRunner(taken) } as const];
+    const world = worldOf([taken, waiting(2)], { jobs: bigJobs(5), inFlight: new Set([taken.id]), beginning });
+    expect(said(actionsOf(world, policy))).toEqual(['cool w0000000002 room']);
+    const capped = kept({ profiles: [aProfile({ warm, max: 2 })] });
+    const counted = worldOf([taken], { jobs: jobs(5), inFlight: new Set([taken.id]), beginning });
+    expect(said(actionsOf(counted, capped))).toEqual([expect.stringMatching(/^launch j0000005/)]);
+  });
   test('to nobody whom it does not help: a repository at its cap, a label that nobody has', () => {
     const world = worldOf([waiting(1)], {
       jobs: new Map([['main', listed([aJob(5, { labels: ['big'], repositoryId: 3 }), aJob(6, { labels: ['gpu'] })])]]),
@@ -160,6 +170,12 @@ describe('machines are started to wait', () => {
     const launch = actionsOf(worldOf([], { ...underWay, jobs: jobs(5) }), three);
     expect(launch).toMatchObject([{ kind: 'launch', runner: { slot: 1 } }]);
   });
+  test('not one more while the one that is wanted starts, and never two in one subnet', () => {
+    const id = warmIdOf('test', 0, 1);
+    const beginning = [{ kind: 'warm', id, profile: 'default', slot: 0 } as const];
+    expect(actionsOf(worldOf([], { beginning, inFlight: new Set([id]) }), kept())).toEqual([]);
+    expect(actionsOf(worldOf([]), { ...three, slots: 1 })).toHaveLength(1);
+  });
   test('I4 those that wait count against the max of their profile and the capacity', () => {
     const policy = kept({ profiles: [aProfile({ warm: { ...warm, min: 2 }, max: 2 })] });
     const runner = aRunner(aJob(1), { assignedAt: 1, pickedAt: 1, slot: 9 });
@@ -192,6 +208,8 @@ describe('a machine that waits is taken away', () => {
     expect(actionsOf(worldOf([waiting(1, { state: 'running' })], { jobs: jobs() }), kept()).filter(({ kind }) => kind !== 'warm')).toEqual(
       [],
     );
+    const busy = worldOf([waiting(1, { state: 'running' })], { jobs: jobs(5) });
+    expect(said(actionsOf(busy, kept()))).toEqual([expect.stringMatching(/^launch j0000005/)]);
   });
   test.each<[string, string, Partial<Machine>, Partial<Policy>, number]>([
     ['died', 'when it has ended', { state: 'exited', exit: { result: 'signal', code: 'killed', status: 'KILL' } }, {}, 1_000],
