@@ -154,6 +154,8 @@ describe('machines that die while they wait', () => {
     rig.driver.fail('start', { times: 1, error: new ControllerError('HOST_EXHAUSTED', 'no room') });
     await rig.step();
     expect(events(rig, 'retry')).toMatchObject([{ facts: { action: 'warm' } }]);
+    await rig.step(500);
+    expect(rig.driver.machines.size).toBe(0);
     rig.forge.queue(1);
     await rig.step();
     expect([...rig.driver.machines.values()].map(({ state, spec }) => [state, isWarmId(spec.id)])).toEqual([['running', false]]);
