@@ -33,9 +33,10 @@ type Running = { readonly child: ChildProcess; readonly waiting: Map<number, (re
 
 /**
  * `command` starts a shell that reads its orders from standard input, asked for each time one has to be started. `functions` is shell text, read
- * once; it is ours and constant, and never made of arguments.
+ * once; it is ours and constant, and never made of arguments. The part of the shell that tells the end of a program can be killed alone: a program
+ * of which nothing was heard `answerMs` after its time is lost.
  */
-export function createShell(command: () => ShellCommand = () => ({ words: ['/bin/sh', '-s'] }), functions = ''): Shell {
+export function createShell(command: () => ShellCommand = () => ({ words: ['/bin/sh', '-s'] }), functions = '', answerMs = 10_000): Shell {
   let running: Running | undefined;
   let numbers = 0;
 
@@ -73,7 +74,16 @@ export function createShell(command: () => ShellCommand = () => ({ words: ['/bin
     return made;
   }
 
-  async function order(command: string, input: string, expired?: AbortSignal): Promise<ShellResult> {
+  async function bounded(command: string, input: string, timeoutMs: number): Promise<ShellResult> {
+    const late = timeoutOf(timeoutMs);
+    try {
+      return await order(command, input, late.signal);
+    } finally {
+      late.cancel();
+    }
+  }
+
+  async function order(command: string, input: string, expired: AbortSignal): Promise<ShellResult> {
     numbers += 1;
     const number = numbers;
     running ??= start();
@@ -81,7 +91,7 @@ export function createShell(command: () => ShellCommand = () => ({ words: ['/bin
     return new Promise((settle) => {
       shell.waiting.set(number, settle);
       hold(shell);
-      expired?.addEventListener('abort', () => {
+      expired.addEventListener('abort', () => {
         if (shell.waiting.delete(number)) settle({ kind: 'lost', why: 'it did not end in time' });
       });
       shell.child.stdin?.write(orderOf(number, command, input));
@@ -89,15 +99,11 @@ export function createShell(command: () => ShellCommand = () => ({ words: ['/bin
   }
 
   return {
-    run: (words, timeoutMs, input) =>
-      order(['timeout', '-k', '1', `${timeoutMs / 1000}`, ...words.map((word) => quoted(word))].join(' '), input),
+    async run(words, timeoutMs, input) {
+      return bounded(['timeout', '-k', '1', `${timeoutMs / 1000}`, ...quotedAll(words)].join(' '), input, timeoutMs + answerMs);
+    },
     async call([name = '', ...words], timeoutMs, input) {
-      const late = timeoutOf(timeoutMs);
-      try {
-        return await order(`{ ${[name, ...words.map((word) => quoted(word))].join(' ')}; }`, input, late.signal);
-      } finally {
-        late.cancel();
-      }
+      return bounded(`{ ${[name, ...quotedAll(words)].join(' ')}; }`, input, timeoutMs);
     },
   };
 }
@@ -146,6 +152,10 @@ function endOf(input: string): string {
   let end = 'END';
   while (input.includes(end)) end += '_';
   return end;
+}
+
+function quotedAll(words: readonly string[]): readonly string[] {
+  return words.map((word) => quoted(word));
 }
 
 function quoted(word: string): string {

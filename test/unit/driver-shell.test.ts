@@ -77,6 +77,15 @@ test('when the shell ends its programs are lost sight of, and the next call gets
   await rm(folder, { recursive: true });
 });
 
+test('a program whose end nobody is left to tell is lost sight of after its time, and the shell goes on', async () => {
+  const impatient = createShell(undefined, '', 100);
+  // All that stands between this program and the shell itself, which leads the session.
+  const killed =
+    'pid=$PPID; while :; do read -r _ _ _ up _ leader _ <"/proc/$pid/stat"; [ "$pid" = "$leader" ] && exit; kill -KILL "$pid"; pid=$up; done';
+  expect(await impatient.run(['sh', '-c', killed], 200, '')).toEqual({ kind: 'lost', why: 'it did not end in time' });
+  expect(await impatient.run(['echo', 'here'], 5_000, '')).toMatchObject({ kind: 'ended', code: 0, output: 'here' });
+});
+
 test('a shell that cannot be started is said, not thrown', async () => {
   expect(await createShell(() => ({ words: ['/no/such/shell'] })).run(['true'], 1_000, '')).toMatchObject({
     kind: 'lost',
