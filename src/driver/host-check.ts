@@ -65,8 +65,7 @@ export function configuredChecks(input: HostCheckInput): readonly HostCheck[] {
 
 /** Rejects with DRIVER_UNAVAILABLE; `details.reasons` holds every sentence. */
 export async function checkHost(input: HostCheckInput): Promise<void> {
-  const checks = [...hostChecks(input.profiles), ...configuredChecks(input)];
-  const faults = (await Promise.all(checks.map((check) => check.faults()))).flat();
+  const faults = await faultsOf([...hostChecks(input.profiles), ...configuredChecks(input)]);
   if (faults.length === 0) faults.push(...(await forward(input.log)));
   const reasons = faults.map(faultSentence);
   if (reasons.length > 0) {
@@ -85,6 +84,15 @@ export async function checkHost(input: HostCheckInput): Promise<void> {
     const cost = boots ? 'few machines with a systemd can start at once' : 'jobs that watch files may fail';
     input.log.warn('warning', { instances }, `fs.inotify.max_user_instances is low: ${cost}; raise it to 1024`);
   }
+}
+
+/** What is known to be wrong is told, also when not everything could be looked at: often the one is why the other could not. */
+export async function faultsOf(checks: readonly Pick<HostCheck, 'faults'>[]): Promise<Fault[]> {
+  const looks = await Promise.allSettled(checks.map((check) => check.faults()));
+  const faults = looks.flatMap((look) => (look.status === 'fulfilled' ? look.value : []));
+  const blind = looks.find((look) => look.status === 'rejected');
+  if (faults.length === 0 && blind !== undefined) throw blind.reason;
+  return faults;
 }
 
 async function checkSystemd(): Promise<Fault[]> {

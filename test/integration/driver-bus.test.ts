@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { createBus } from '../../src/driver/bus.ts';
 import { callOf, list, messageIn, struct, text, uint32, type Value } from '../../src/driver/bus-wire.ts';
 
@@ -54,6 +54,8 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
   await rm(path, { force: true });
 });
+
+afterAll(() => rm(folder, { recursive: true }));
 
 /** An answer as PID 1 gives it: a call of ours made into one, with the field that says which it answers. */
 function replyTo(serial: number, values: readonly Value[], error?: string): Buffer {

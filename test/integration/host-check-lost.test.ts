@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { hostChecks } from '../../src/driver/host-check.ts';
+import { faultsOf, hostChecks } from '../../src/driver/host-check.ts';
 import { aProfile } from '../support/build.ts';
 
 test('I2 what could not be looked at is not taken for missing: the service does not end for good because its shell did', async () => {
@@ -23,4 +23,12 @@ test('I2 what could not be looked at is not taken for missing: the service does 
     code: 'DRIVER_FAILED',
     message: expect.stringContaining('could not be looked at'),
   });
+});
+
+test('what is known to be wrong is told although something else could not be looked at; without it nobody looked', async () => {
+  const blind = { faults: () => Promise.reject(new Error('nobody looked')) };
+  const well = { faults: () => Promise.resolve([]) };
+  const found = { faults: () => Promise.resolve([{ what: 'There is no shell' }]) };
+  expect(await faultsOf([blind, well, found])).toEqual([{ what: 'There is no shell' }]);
+  await expect(faultsOf([well, blind])).rejects.toThrow('nobody looked');
 });
