@@ -1,7 +1,8 @@
-// Promises where deployment material lies, and that the project's own workflow is one of Forgejo's: scripts and little else, on labels that this
-// product serves.
+// Promises where deployment material lies, that the one example of a configuration holds no real value, and that the project's own workflow is
+// one of Forgejo's: scripts and little else, on labels that this product serves.
 
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -42,6 +43,28 @@ describe('deployment material', () => {
     ];
     expect(samples.filter((path) => !leftOver.test(path))).toEqual([]);
   });
+});
+
+/** What in a configuration is of somebody: an address that leads somewhere, a secret, a file of one that is not a credential of systemd. */
+function realValues(value: unknown, key = ''): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap((one) => realValues(one, key));
+  if (typeof value === 'object' && value !== null) return Object.entries(value).flatMap(([name, one]) => realValues(one, name));
+  const text = String(value);
+  const place = /^https?:/.test(text) ? new URL(text).hostname : '';
+  const faults = [
+    !/^(?:|127\.0\.0\.1|[a-z]+\.example\.org)$/.test(place),
+    /(?:token|secret|headers)File$/.test(key) && !/^\$CREDENTIALS_DIRECTORY\/[a-z-]+$/.test(text),
+    /^(?:token|secret|password|key)$/i.test(key),
+    /[0-9a-f]{32}/i.test(text) && text !== createHash('sha256').update('').digest('hex'),
+  ];
+  return faults.includes(true) ? [`${key}: ${text}`] : [];
+}
+
+test('there is one example of a configuration, and it holds placeholders only', () => {
+  expect(tracked.filter((path) => /example|sample/i.test(path))).toEqual(['config.example.yaml']);
+  expect(realValues(parse(read('config.example.yaml')))).toEqual([]);
+  const bad = { url: 'https://codeberg.org', token: 'x', tokenFile: '/run/token', environment: { A: 'ab'.repeat(20) } };
+  expect(realValues({ forges: [bad] })).toHaveLength(4);
 });
 
 const stepSchema = z.strictObject({
@@ -118,4 +141,16 @@ describe("the project's own workflow", () => {
       expect.objectContaining({ type: 'boolean', default: false }),
     ]);
   });
+});
+
+test('a whole run has every end-to-end scenario in it', () => {
+  const scenarios = tracked.filter((path) => path.startsWith('test/e2e/'));
+  expect(scenarios.length).toBeGreaterThan(0);
+  expect(scenarios.filter((path) => !path.endsWith('.test.ts'))).toEqual([]);
+  expect(read('vitest.config.ts')).toMatch(/name: 'host',\n +include: \['test\/e2e\/\*\*\/\*\.test\.ts'\]/);
+  expect(read('.ci/run')).toMatch(/\nexec "\$\(dirname "\$0"\)\/\.\.\/scripts\/test"\n$/);
+  const script = read('scripts/test');
+  expect(script).toMatch(/^part=\$\{1:-all\}/m);
+  expect(script).toMatch(/^ {2}all\) .*\bon_host ;;$/m);
+  expect(script).toMatch(/^on_host\(\) \{\n(?: .*\n)*? +--project host /m);
 });

@@ -210,6 +210,16 @@ const rules: readonly Rule[] = [
     good: [['src/forge/forgejo.ts', "import { x } from './http-client.ts';"]],
   },
   {
+    promise: 'a driver is chosen in one place',
+    over: () => sources,
+    faults: banned(/(?<!function )\bcreate(?:Nspawn|NixosContainer)Driver\(/, /^src\/(?:daemon-parts|driver\/nixos-container)\.ts$/),
+    bad: [['src/daemon-doctor.ts', 'const driver = createNspawnDriver(host);']],
+    good: [
+      ['src/driver/nspawn.ts', 'export function createNspawnDriver(input: Input): Driver {}'],
+      ['src/daemon-parts.ts', 'const driver = createNspawnDriver(host);'],
+    ],
+  },
+  {
     promise: 'a library is imported behind its one door only',
     over: () => sources,
     faults: libraryFaults,
