@@ -20,24 +20,31 @@ export type BackOffs = {
 
 export function createBackOffs(): BackOffs {
   const resting = new Map<string, BackOff>();
+  /** By repository, when one of its jobs last ended. */
+  const freed = new Map<string, number>();
   return {
     all: () => new Map(resting),
     after(key, runner, reason, now) {
-      const { forge, job } = runner;
+      const { forge, job, createdAt, assignedAt = createdAt } = runner;
+      const repository = repositoryKeyOf(forge, job.repositoryId);
       const left = reason === 'job-gone' || reason === 'cancelled';
       if (runner.pickedAt !== undefined || reason === 'finished' || left) {
         // A concurrency group is a matter of one repository: when one of its jobs has ended, the blocked one may be next.
         for (const [other, rest] of resting) {
-          if (repositoryKeyOf(rest.forge, rest.repositoryId) === repositoryKeyOf(forge, job.repositoryId))
-            resting.set(other, { ...rest, until: now });
+          if (repositoryKeyOf(rest.forge, rest.repositoryId) === repository) resting.set(other, { ...rest, until: now });
         }
+        freed.set(repository, now);
         if (left || runner.pickedAt !== undefined) return;
       }
       const count = (resting.get(key)?.count ?? 0) + 1;
-      const delayMs = Math.min(capMs, (firstMs[reason] ?? otherwiseMs) * 2 ** (count - 1));
+      // The one before it may have ended too late for this try, but not for the next.
+      const isFree = reason === 'unpicked' && (freed.get(repository) ?? -Infinity) >= assignedAt;
+      const delayMs = isFree ? 0 : Math.min(capMs, (firstMs[reason] ?? otherwiseMs) * 2 ** (count - 1));
       resting.set(key, { until: now + delayMs, count, reason, forge, repositoryId: job.repositoryId });
     },
     forget(world, now) {
+      const oldest = Math.min(...world.runners.map(({ createdAt }) => createdAt));
+      for (const [repository, at] of freed) if (at < oldest) freed.delete(repository);
       for (const [key, rest] of resting) {
         const reading = world.jobs.get(rest.forge);
         // Its forge has left the configuration.

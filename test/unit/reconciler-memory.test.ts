@@ -37,8 +37,21 @@ describe('a rest', () => {
     const backOffs = createBackOffs();
     backOffs.after('first', one, 'unpicked', 0);
     backOffs.after('third', { ...aRunner(aJob(3)), pickedAt: 1 }, 'finished', 10_000);
-    backOffs.after('first', one, 'unpicked', 20_000);
+    backOffs.after('first', { ...one, createdAt: 11_000, assignedAt: 12_000 }, 'unpicked', 20_000);
     expect(backOffs.all().get('first')).toMatchObject({ until: 80_000, count: 2 });
+  });
+  test('is none after a try during which a job of the repository ended: it may have come too late for that machine', () => {
+    const backOffs = createBackOffs();
+    const tried = { createdAt: 1_000, assignedAt: 2_000 };
+    backOffs.after('third', { ...aRunner(aJob(3)), pickedAt: 1 }, 'finished', 4_000);
+    backOffs.forget(aWorld({ runners: [{ ...one, ...tried }] }), 4_500);
+    backOffs.after('first', { ...one, ...tried }, 'unpicked', 5_000);
+    backOffs.after('second', { ...elsewhere, ...tried }, 'unpicked', 5_000);
+    backOffs.after('fourth', { ...aRunner(aJob(4)), ...tried }, 'start-failed', 5_000);
+    expect(['first', 'second', 'fourth'].map((key) => backOffs.all().get(key)?.until)).toEqual([5_000, 35_000, 15_000]);
+    backOffs.forget(aWorld(), 5_000);
+    backOffs.after('fifth', { ...aRunner(aJob(5)), ...tried }, 'unpicked', 5_000);
+    expect(backOffs.all().get('fifth')?.until).toBe(35_000);
   });
   test('is not for a job that was picked, nor for one that its forge has ended', () => {
     const backOffs = createBackOffs();
