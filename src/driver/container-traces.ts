@@ -28,7 +28,7 @@ export function dropInsOf(id: MachineId): string {
 }
 
 /** Machines whose unit has a drop-in of ours. */
-export function dropInsOfOurs(controllerId: string): readonly MachineId[] {
+function dropInsOfOurs(controllerId: string): readonly MachineId[] {
   const name = dropInNameOf(controllerId);
   return namesIn(folder)
     .map((entry) => machineOfDropIns(entry))

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
 import { subnetOf } from '../core/subnets.ts';
 import { ControllerError } from '../errors.ts';
-import { confOf, confsOfOurs, dropInsOf, dropInsOfOurs, readConf } from './container-traces.ts';
+import { confOf, confsOfOurs, containersOf, dropInsOf, readConf } from './container-traces.ts';
 import { confLinesOf, containerUnitOf, controllerOfConf, couldBeUnmarked, dropInNameOf, dropInOf } from './container-unit.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
@@ -55,8 +55,9 @@ export function createContainers(input: ContainersInput): Way {
     `${tools.stateDirectory}/${id}`,
   ];
 
-  /** Only ours have it, and have it from before they start until they are gone. */
-  const isOurs = (id: MachineId): boolean => namesIn(dropInsOf(id)).includes(dropInName);
+  /** The drop-in is there from before a unit starts until it is gone; where somebody deleted it, the mark of the conf tells. */
+  const isOurs = (id: MachineId): boolean =>
+    namesIn(dropInsOf(id)).includes(dropInName) || controllerOfConf(readConf(tools, id) ?? '') === controllerId;
 
   async function ownerOf(id: MachineId): Promise<'nobody' | 'us' | 'others'> {
     const conf = readConf(tools, id);
@@ -117,7 +118,7 @@ export function createContainers(input: ContainersInput): Way {
     unitOf: containerUnitOf,
     isOurs,
     unitIsThere: (id) => Promise.resolve(isOurs(id) && invocationIsThere(id)),
-    units: () => dropInsOfOurs(controllerId),
+    units: () => containersOf(controllerId, tools),
     traces: () => confsOfOurs(controllerId, tools),
     leftoversOf,
     callOff,

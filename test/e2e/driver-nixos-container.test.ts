@@ -183,19 +183,26 @@ describe('the nixos-container driver', () => {
     }
   });
 
-  test('a machine whose state was lost is found by the mark of its conf, and removed (I8)', async () => {
-    await running('wait');
-    await onHost('systemctl', 'kill', '--signal=KILL', unit);
-    await ended();
-    // Also nspawn's lock on the root, which nobody could find without the root.
-    await onHost('bash', '-c', 'rm -f /run/systemd/nspawn/locks/*');
-    await onHost('rm', '-rf', `/run/systemd/system/${unit}.d`, `${world.stateDir}/machines/${id}`, `${world.stateDir}/exits/${id}`);
-    await onHost('ip', 'netns', 'del', `forgejo-runner-contract-${id}`);
-    expect((await world.driver.list()).map((machine) => machine.id)).toEqual([id]);
-    await world.driver.remove(id);
-    await expect.poll(hostPicture).toBe(before);
-    await nothingIsLeft();
-  });
+  test.each(['runs', 'ended'])(
+    'a machine that %s and whose state was lost is found by the mark of its conf, and removed (I8)',
+    async (then) => {
+      await running('wait');
+      if (then === 'ended') {
+        await onHost('systemctl', 'kill', '--signal=KILL', unit);
+        await ended();
+      }
+      // Also nspawn's lock on the root, which nobody could find without the root.
+      await onHost('bash', '-c', 'rm -f /run/systemd/nspawn/locks/*');
+      await onHost('rm', '-rf', `/run/systemd/system/${unit}.d`, `${world.stateDir}/machines/${id}`, `${world.stateDir}/exits/${id}`);
+      await onHost('ip', 'netns', 'del', `forgejo-runner-contract-${id}`);
+      expect((await world.driver.list()).map((machine) => [machine.id, machine.state])).toEqual([
+        [id, then === 'runs' ? 'running' : 'exited'],
+      ]);
+      await world.driver.remove(id);
+      await expect.poll(hostPicture).toBe(before);
+      await nothingIsLeft();
+    },
+  );
 
   test('containers of others are neither listed nor touched, whatever their names (I6)', async () => {
     const marks = ['', 'FORGEJO_RUNNER_CONTROLLER=another\n', 'FORGEJO_RUNNER_CONTROLLER=contract-x\n'];
