@@ -1,6 +1,6 @@
 // Promises that the documents keep step with the tree: dependencies, invariants and the commands that CONTRIBUTING names.
 
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isCommand } from '../src/commands.ts';
 import { nextStepsOf } from '../src/config/starter.ts';
@@ -70,6 +70,23 @@ describe('the documents', () => {
         .map((path) => path.slice(15))
         .toSorted(),
     );
+  });
+
+  test('docs/ARCHITECTURE.md is one page, has a row for every folder of src, and names no file that is not there', () => {
+    const text = read('docs/ARCHITECTURE.md');
+    const rows = [...text.matchAll(/^\| (src\/[^|]+) \| ([^|]+) \|/gm)].map(([, files = '', what = '']) => ({ files, what }));
+    const folders = readdirSync(new URL('src', root), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const told = rows.flatMap(({ files }) => [...files.matchAll(/src\/(\w+)\//g)].map((hit) => hit[1] ?? ''));
+    expect(told.toSorted()).toEqual(folders.map(({ name }) => name).toSorted());
+    const isThere = (folder: string, name: string) =>
+      globSync([`${folder}/${name}`, `${folder}/${name}.ts`], { cwd: root.pathname }).length > 0;
+    const absent = rows.flatMap(({ files, what }) => {
+      const places = [...files.matchAll(/src\/(?:\w+\/)?/g)].map((hit) => hit[0].replace(/\/$/, ''));
+      const names = [...what.matchAll(/`([a-z][a-z/*-]*)`/g)].map((hit) => hit[1] ?? '');
+      return names.filter((name) => !places.some((folder) => isThere(folder, name))).map((name) => `${files}: ${name}`);
+    });
+    expect(absent).toEqual([]);
+    expect(text.split('\n').length).toBeLessThanOrEqual(80);
   });
 
   test('every script and npm command that the guides name exists', () => {
