@@ -1,10 +1,9 @@
 // Promises that a service that runs leaves alone the network which a doctor of its host has made, for as long as that doctor lives, and takes
 // it for a leftover afterwards.
 
-import { readFileSync } from 'node:fs';
+import { claim, claimedNames } from '../claim.ts';
 import type { MachineId } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
-import { claim } from './claim.ts';
 
 /** What its network is called. No job has number 0. */
 export const doctorsId = 'j0000000doc' as MachineId;
@@ -19,7 +18,5 @@ export async function claimDoctor(controllerId: string): Promise<() => void> {
 }
 
 export function isDoctorAtWork(controllerId: string): boolean {
-  return readFileSync('/proc/net/unix', 'utf8')
-    .split('\n')
-    .some((line) => line.replace(/@*$/, '').endsWith(` @${nameOf(controllerId)}`));
+  return claimedNames().includes(nameOf(controllerId));
 }

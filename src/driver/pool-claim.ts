@@ -1,13 +1,12 @@
 // Promises that two controllers which run on one host never give out the same addresses, also before either has a machine: a claim
 // bears the pool in its name.
 
-import { readFile } from 'node:fs/promises';
+import { claim, claimedNames } from '../claim.ts';
 import { addressToNumber, type Pool } from '../core/subnets.ts';
 import { ControllerError } from '../errors.ts';
-import { claim } from './claim.ts';
 
 const mark = 'forgejo-runner-controller-pool';
-const claims = new RegExp(`@${mark}:([a-z0-9-]+):([0-9.]+)-([0-9.]+)@*$`, 'gm');
+const claims = new RegExp(`^${mark}:([a-z0-9-]+):([0-9.]+)-([0-9.]+)$`);
 
 /** Gives the claim back. Rejects with DRIVER_UNAVAILABLE while another controller's pool overlaps: then both of them may refuse. */
 export async function claimPool(controllerId: string, { first, last }: Pick<Pool, 'first' | 'last'>): Promise<() => void> {
@@ -15,7 +14,7 @@ export async function claimPool(controllerId: string, { first, last }: Pick<Pool
   const release = await claim(`${mark}:${controllerId}:${first}-${last}`);
   try {
     // Looked at after it is held: of two that start at once at least one sees the other.
-    const rival = rivalIn(await readFile('/proc/net/unix', 'utf8'), controllerId, first, last);
+    const rival = rivalIn(claimedNames(), controllerId, first, last);
     if (rival === undefined) return () => release?.();
     throw new ControllerError(
       'DRIVER_UNAVAILABLE',
@@ -28,14 +27,16 @@ export async function claimPool(controllerId: string, { first, last }: Pick<Pool
 }
 
 function rivalIn(
-  sockets: string,
+  names: readonly string[],
   controllerId: string,
   first: string,
   last: string,
 ): { readonly id: string; readonly pool: string } | undefined {
-  for (const [, id = '', from = '', to = ''] of sockets.matchAll(claims)) {
+  for (const name of names) {
+    const [, id, from = '', to = ''] = claims.exec(name) ?? [];
+    if (id === undefined || id === controllerId) continue;
     const shared = addressToNumber(to) >= addressToNumber(first) && addressToNumber(from) <= addressToNumber(last);
-    if (id !== controllerId && shared) return { id, pool: `${from}-${to}` };
+    if (shared) return { id, pool: `${from}-${to}` };
   }
   return undefined;
 }

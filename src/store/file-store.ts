@@ -2,9 +2,9 @@
 // What cannot be read is moved aside and named, never deleted. The folder belongs to one controller id, and one process at a time.
 
 import { access, constants, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { realpathSync } from 'node:fs';
+import { claim } from '../claim.ts';
 import { ControllerError } from '../errors.ts';
 import { readFolders, type Aside } from './record-folder.ts';
 import { decodeAnchor, decodeOwner, encodeAnchor, encodeOwner, encodeRecord } from './record-wire.ts';
@@ -35,11 +35,11 @@ export async function openFileStore({ stateDir, controllerId }: FileStoreOptions
     await mkdir(quarantine, { recursive: true, mode: 0o700 });
     for (const folder of [stateDir, runners, quarantine]) await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   });
-  const lock = await lockOf(stateDir);
+  const unlock = await lock(stateDir);
   try {
-    await claim(stateDir, controllerId);
+    await own(stateDir, controllerId);
   } catch (error) {
-    lock.close();
+    unlock();
     throw error;
   }
   const pathOf = (id: string): string => join(runners, `${id}.json`);
@@ -56,30 +56,26 @@ export async function openFileStore({ stateDir, controllerId }: FileStoreOptions
         await syncFolder(runners);
       }),
     anchors: anchorPlaceOf(join(stateDir, 'clock.json')),
-    close: () => new Promise((resolve) => lock.close(() => resolve())),
+    close: async () => unlock(),
   };
 }
 
-/** An abstract Unix socket is the lock: the kernel frees it with the process, however that ends, and no stale file is left to judge. */
-async function lockOf(stateDir: string): Promise<Server> {
-  const server = createServer((socket) => socket.destroy());
-  const name = `\0forgejo-runner-controller:${realpathSync(stateDir)}`;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      const message = taken
-        ? `another forgejo-runner-controller runs on ${stateDir}; stop it (systemctl stop forgejo-runner-controller), or give this one its own stateDir and controllerId`
-        : `cannot lock ${stateDir}: ${error.message}`;
-      reject(new ControllerError(taken ? 'STATE_LOCKED' : 'STORE_FAILED', message, { cause: error }));
-    });
-    server.listen({ path: name }, resolve);
-  });
-  server.unref();
-  return server;
+/** Gives the lock back. */
+async function lock(stateDir: string): Promise<() => void> {
+  let release: (() => void) | undefined;
+  try {
+    release = await claim(`forgejo-runner-controller:${realpathSync(stateDir)}`);
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error;
+    throw new ControllerError('STORE_FAILED', `cannot lock ${stateDir}: ${error.message}`, { cause: error });
+  }
+  if (release !== undefined) return release;
+  const remedy = 'stop it (systemctl stop forgejo-runner-controller), or give this one its own stateDir and controllerId';
+  throw new ControllerError('STATE_LOCKED', `another forgejo-runner-controller runs on ${stateDir}; ${remedy}`);
 }
 
 /** Names of units and registrations are derived from the controller id: a directory must not change hands unnoticed. */
-async function claim(stateDir: string, controllerId: string): Promise<void> {
+async function own(stateDir: string, controllerId: string): Promise<void> {
   const path = join(stateDir, 'controller.json');
   const text = await failing('read', path, () => readOrUndefined(path));
   if (text === undefined) {

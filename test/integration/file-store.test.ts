@@ -230,6 +230,14 @@ describe('file store', () => {
     await first.close();
     await (await opened()).close();
   });
+  test('a second copy is refused by whatever path it comes, however long that is', async () => {
+    const deep = join(stateDir, 'x'.repeat(200));
+    await mkdir(deep);
+    await symlink(deep, join(stateDir, 'link'));
+    const first = await openFileStore({ stateDir: deep, controllerId: 'test' });
+    await expect(openFileStore({ stateDir: join(stateDir, 'link'), controllerId: 'test' })).rejects.toMatchObject({ code: 'STATE_LOCKED' });
+    await first.close();
+  });
   test("another controller's state directory is refused by name", async () => {
     await (await opened('home')).close();
     await expect(opened('test')).rejects.toThrow(/belongs to the controller `home`, this one is `test`/);

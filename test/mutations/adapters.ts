@@ -13,13 +13,24 @@ const forgeTests = [
 
 export const adapterTargets: readonly Target[] = [
   {
+    file: 'src/claim.ts',
+    tests: ['test/integration/claim.test.ts', 'test/integration/file-store.test.ts', 'test/integration/pool-claim.test.ts'],
+    mutations: [
+      ['a name that somebody has is had twice', "(error.code === 'EADDRINUSE' ? resolve(false) : reject(error))", 'resolve(true)'],
+      ['a name is never given back', '() => void server.close()', '() => undefined'],
+      ['all long names are one', ".update(name).digest('hex')", ".digest('hex')"],
+      ['a name that ends another one is taken for it', '/^(?:\\S+ +){7}@', '/ @'],
+    ],
+  },
+  {
     file: 'src/store/file-store.ts',
     tests: storeTests,
     mutations: [
       ['a record is overwritten in place', 'const temporary = `${path}.new`;', 'const temporary = path;'],
       ['a record that is gone cannot be deleted again', 'rm(pathOf(id), { force: true })', 'rm(pathOf(id))'],
       ['anybody may read a record', "open(temporary, 'w', 0o600)", "open(temporary, 'w')"],
-      ['a refused state directory stays locked', '    lock.close();\n    throw error;', '    throw error;'],
+      ['a state directory by another path is another one', 'realpathSync(stateDir)', 'stateDir'],
+      ['a refused state directory stays locked', '    unlock();\n    throw error;', '    throw error;'],
       ['a directory of another controller is taken over', 'if (owner === controllerId) return;', 'if (owner !== undefined) return;'],
       [
         'a directory whose owner cannot be read is taken over',
