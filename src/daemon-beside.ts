@@ -2,9 +2,9 @@
 // anew. It tells what is there, or has all of it ended and waits until the service has ended with it.
 
 import { readFile } from 'node:fs/promises';
-import { request, type IncomingMessage, type RequestOptions } from 'node:http';
-import { timeoutOf, type Clock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Config } from './config/config.ts';
+import { askService, isNobody, type Answered } from './daemon-ask.ts';
 import { statusSchema } from './http/wire.ts';
 import { runnersSchema, sweepSchema } from './http/wire-v1.ts';
 
@@ -27,15 +27,16 @@ export type EndOptions = {
 };
 
 const answerMs = 10_000;
+/** A list of very many runners has less. */
+const mostBytes = 64 * 1024 * 1024;
 const lookMs = 500;
 
-type Answer = { readonly status: number; readonly json: unknown };
-type Ask = (method: 'GET' | 'POST', path: string) => Promise<Answer | undefined>;
+type Ask = (method: 'GET' | 'POST', path: string) => Promise<Answered>;
 
-/** Undefined: nobody answers, it is another controller's, or it refuses. Nothing is changed. */
+/** Undefined: nobody answers in time, it is another controller's, or it refuses. Nothing is changed. */
 export async function serviceOf({ http, controllerId }: Pick<Config, 'http' | 'controllerId'>): Promise<Service | undefined> {
   const ask = askerOf(http);
-  const status = statusSchema.safeParse((await ask('GET', '/status'))?.json);
+  const status = statusSchema.safeParse(jsonIn(await ask('GET', '/status')));
   if (!status.success || status.data.controller_id !== controllerId) return undefined;
   // Whoever may be told this way may also order it.
   const swept = await sweptOf(ask);
@@ -66,8 +67,7 @@ async function end(ask: Ask, { say, clock, patienceMs, ending }: EndOptions): Pr
   let left: readonly Runner[] = [];
   while (!ending.aborted && clock.now() < until) {
     // Said each time: a service that was started again meanwhile knows nothing of it.
-    const drained = await ask('POST', '/api/v1/drain');
-    if (drained === undefined) return true;
+    if (isNobody(await ask('POST', '/api/v1/drain'))) return true;
     left = (await runnersOf(ask)) ?? left;
     for (const runner of left) {
       if (asked.has(runner.id)) continue;
@@ -83,12 +83,12 @@ async function end(ask: Ask, { say, clock, patienceMs, ending }: EndOptions): Pr
 }
 
 async function runnersOf(ask: Ask): Promise<readonly Runner[] | undefined> {
-  return runnersSchema.safeParse((await ask('GET', '/api/v1/runners'))?.json).data?.runners;
+  return runnersSchema.safeParse(jsonIn(await ask('GET', '/api/v1/runners'))).data?.runners;
 }
 
 async function sweptOf(ask: Ask) {
   const answer = await ask('POST', '/api/v1/sweep?dry_run=true');
-  return answer?.status === 200 ? sweepSchema.safeParse(answer.json).data : undefined;
+  return 'status' in answer && answer.status === 200 ? sweepSchema.safeParse(jsonIn(answer)).data : undefined;
 }
 
 function lineOf({ id, job_id: job, job_name: name, forge }: Runner): string {
@@ -99,32 +99,32 @@ function counted(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** Over its socket where there is one, else where it listens; undefined: no whole answer. */
-function askerOf({ socket, host, port, basePath, tokenFile }: Config['http']): Ask {
-  const target: RequestOptions = socket === undefined ? { host, port } : { socketPath: socket };
+function askerOf(http: Config['http']): Ask {
   return async (method, path) => {
-    const late = timeoutOf(answerMs);
-    try {
-      const token = socket === undefined && tokenFile !== undefined ? (await readFile(tokenFile, 'utf8')).trim() : undefined;
-      const headers = {
-        ...(method === 'POST' ? { 'content-length': '0' } : {}),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      };
-      const reply = await new Promise<IncomingMessage>((resolve, reject) => {
-        request({ ...target, method, path: basePath + path, headers, signal: late.signal, agent: false }, resolve)
-          .on('error', reject)
-          .end();
-      });
-      let text = '';
-      for await (const part of reply.setEncoding('utf8')) text += String(part);
-      const json: unknown = JSON.parse(text);
-      return { status: reply.statusCode ?? 0, json };
-    } catch (error) {
-      // Gone, not to be reached, or somebody else: whoever asks takes all of it for no answer.
-      if (error instanceof SyntaxError || (error instanceof Error && 'code' in error)) return undefined;
-      throw error;
-    } finally {
-      late.cancel();
-    }
+    const headers = { ...(method === 'POST' ? { 'content-length': '0' } : {}), ...(await authorizationOf(http)) };
+    return askService(http, path, { method, headers, answerMs, mostBytes });
   };
+}
+
+/** Read anew for each question, as the service does. */
+async function authorizationOf({ socket, tokenFile }: Config['http']): Promise<Readonly<Record<string, string>>> {
+  if (socket !== undefined || tokenFile === undefined) return {};
+  try {
+    return { authorization: `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}` };
+  } catch (error) {
+    // Whoever has no token is refused, and that is told.
+    if (error instanceof Error && 'code' in error) return {};
+    throw error;
+  }
+}
+
+/** Undefined: none, or none that is whole: somebody else's. */
+function jsonIn(answered: Answered): unknown {
+  if (!('status' in answered)) return undefined;
+  try {
+    return JSON.parse(answered.text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }

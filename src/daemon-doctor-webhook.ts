@@ -2,7 +2,7 @@
 // service, as far as this host can see. It asks with GET, which wakes no poll and leaves no line in the journal.
 
 import type { Config } from './config/config.ts';
-import { ask, type Answered } from './daemon-doctor-ask.ts';
+import { ask, type Answered } from './daemon-ask.ts';
 import { faultAt, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 
 type Webhook = NonNullable<Config['forges'][number]['webhook']>;

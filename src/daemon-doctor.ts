@@ -8,7 +8,7 @@ import { systemClock } from './clock.ts';
 import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
 import type { Profile } from './core/model.ts';
 import { placeOf } from './core/token-rights.ts';
-import { ask } from './daemon-doctor-ask.ts';
+import { askService, isNobody } from './daemon-ask.ts';
 import { examineWebhook } from './daemon-doctor-webhook.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 import { examineHost, reachFromMachine, type Reached } from './driver/nspawn.ts';
@@ -227,14 +227,13 @@ function clockFinding(place: { readonly area: string; readonly name: string }, a
   return faultAt(place, { what, remedy: 'let both be set by NTP (timedatectl tells whether this one is)' }, 'warning');
 }
 
-/** Over its socket where there is one, else where it listens. A service that does not run is no failure: the doctor comes before it. */
+/** A service that does not run is no failure: the doctor comes before it. */
 async function examineService({ http, controllerId }: Config): Promise<readonly Finding[]> {
   const place = { area: 'service', name: 'health' };
   const where = http.socket ?? `${http.host}:${http.port}`;
-  const target = http.socket === undefined ? { hostname: http.host, port: http.port } : { socketPath: http.socket };
-  const answered = await ask(`http://localhost${http.basePath}/health`, target);
+  const answered = await askService(http, '/health', {});
   const status = 'status' in answered ? answered.status : answered.code;
-  if (status === 'ENOENT' || status === 'ECONNREFUSED') {
+  if (isNobody(answered)) {
     const idle = skippedAt(place, `Nothing answers at ${where}: the service of \`${controllerId}\` does not run.`);
     return [idle, ...(await examinePort(http))];
   }

@@ -1,7 +1,10 @@
 // The emergency stop beside a service that runs: the real API over its Unix socket, before a loop over a forge and a host in memory. It tells
 // without changing anything, and when it is confirmed the service ends all that it has, and itself.
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { serviceOf, type Service } from '../../src/daemon-beside.ts';
 import { aMachine } from '../support/build.ts';
 import { answering, type Answering } from '../support/cli-service.ts';
@@ -79,6 +82,16 @@ test('an interrupt ends the waiting and leaves the drain on', async () => {
   interrupt.abort();
   expect(await end(service, interrupt.signal)).toBe(false);
   expect(rig.driver.machines.size).toBe(2);
+});
+
+test('a service that is there and does not answer is not taken for one that has ended', async () => {
+  const service = await asked({ socket: api.socket });
+  await api.close();
+  await mkdir(api.folder, { recursive: true });
+  const mute = createServer((connection) => connection.destroy());
+  onTestFinished(() => void mute.close());
+  await once(mute.listen(api.socket), 'listening');
+  expect(await end(service)).toBe(false);
 });
 
 test('over the port by the token of the operator, and not without it', async () => {
