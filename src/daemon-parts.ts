@@ -12,6 +12,7 @@ import type { Config } from './config/config.ts';
 import { serves } from './core/match.ts';
 import type { Job, Mode } from './core/model.ts';
 import { descriptionOf, inItsPlace, placeOf } from './core/naming.ts';
+import { asksOrigin } from './core/origin.ts';
 import { slotCountOf } from './core/subnets.ts';
 import { bootIdOf, openTimeLine } from './daemon-clock.ts';
 import { createNixosContainerDriver } from './driver/nixos-container.ts';
@@ -93,12 +94,12 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   // Those that were replaced, too: what is under way through them must not be cut before the end.
   const entries: Entry[] = [];
   let refusing = refusingOf(config);
-  const asksOrigin = (job: Job): boolean => refusing.some((profile) => serves(profile, job));
+  const isAsked = (job: Job): boolean => refusing.some((profile) => serves(profile, job));
 
   function forgeOf(entry: Entry['config']): Forge {
     const known = entries.findLast(({ config: { name } }) => name === entry.name);
     if (known !== undefined && isDeepStrictEqual(placeOnly(known.config), placeOnly(entry))) return known.forge;
-    const forge = createForgejo({ ...entry, asksOrigin, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
+    const forge = createForgejo({ ...entry, asksOrigin: isAsked, clock, log, ...(onAnswer === undefined ? {} : { onAnswer }) });
     entries.push({ config: entry, forge });
     return forge;
   }
@@ -144,7 +145,7 @@ function cadenceOf({ url, pollIntervalMs, webhook }: Entry['config']): Omit<Sett
 }
 
 function refusingOf({ profiles }: Config): Config['profiles'] {
-  return profiles.filter(({ refusesForks }) => refusesForks === true);
+  return profiles.filter(asksOrigin);
 }
 
 /** How often it is asked is the reconciler's business. */

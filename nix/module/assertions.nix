@@ -58,6 +58,7 @@ let
     ++ fault (forge.url != null && isLoopback (reached forge)) "forges.${name}.instanceUrl is ${reached forge}, and in a machine loopback is the machine itself. Write an address that machines can reach, or set services.forgejo.settings.server.DOMAIN or ROOT_URL.";
 
   setOf = labels: builtins.sort (a: b: a < b) labels;
+  gateOf = profile: { inherit (profile) forks repositories events; };
   profileFaults =
     name: profile:
     let
@@ -69,7 +70,11 @@ let
         ++ optional (container.directory != null) "directory";
       odd = lib.filter (label: builtins.match "[^,:[:cntrl:]]+" label == null) labels;
       twins = lib.filter (
-        other: other != name && setOf cfg.profiles.${other}.labels == setOf labels && other < name
+        other:
+        other != name
+        && setOf cfg.profiles.${other}.labels == setOf labels
+        && gateOf cfg.profiles.${other} == gateOf cfg.profiles.${name}
+        && other < name
       ) (attrNames cfg.profiles);
     in
     fault (!plainName name) "profiles.\"${name}\": use a name of lower-case letters, digits, dot, dash and underscore."

@@ -19,6 +19,14 @@ let
       inherit description;
     };
 
+  words =
+    example: description:
+    mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      inherit example description;
+    };
+
   bind =
     { name, ... }:
     {
@@ -153,6 +161,17 @@ let
           "accept"
           "refuse"
         ]) "Whether jobs of pull requests of forks are taken. Default: `accept`, with `container.podman.enable` `refuse`.";
+        repositories = {
+          allow = words [ "builders/*" ] "Repositories of which alone jobs are taken, as `owner/name`; `*` is any part of one of the two. Default: all. What Forgejo does not tell is not taken (16 and newer do).";
+          deny = words [ "builders/sandbox" ] "Repositories of which none is taken.";
+        };
+        events = {
+          allow = words [
+            "push"
+            "pull_request"
+          ] "Events by which alone jobs are taken, as a workflow writes them below `on`. Default: all. What Forgejo does not tell is not taken.";
+          deny = words [ "schedule" ] "Events by which none is taken.";
+        };
         max = optional types.ints.positive "How many machines of this profile at once. Default: no limit of its own.";
         warm =
           optional

@@ -77,6 +77,8 @@ let
       runner = lib.getExe cfg.runnerPackage;
       limits = given { inherit (profile) cpus memory tasks disk; };
       timeouts = given profile.timeouts;
+      repositories = given profile.repositories;
+      events = given profile.events;
       inherit (profile.container) nameservers;
       nix = optionalAttrs (profile.container.nix.access != "none") { inherit (profile.container.nix) access; };
       containers = if profile.container.podman.enable then "podman" else null;

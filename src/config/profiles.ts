@@ -2,9 +2,12 @@
 // must not see of the host is the business of guarded.ts.
 
 import { delimiter, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Bind, Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
+import { asksOrigin } from '../core/origin.ts';
 import type { Host } from './token-file.ts';
 import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
+import { readChoices } from './choices.ts';
 import { readNameservers } from './network.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
@@ -17,6 +20,8 @@ const keys = [
   'nix',
   'containers',
   'forks',
+  'repositories',
+  'events',
   'limits',
   'timeouts',
   'runner',
@@ -106,6 +111,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
     ...(nixAccess === undefined ? {} : { nixAccess }),
     ...(containers === undefined ? {} : { containers }),
     ...(forks === 'refuse' ? { refusesForks: true } : {}),
+    ...readChoices(section, findings),
     ...(nameservers.length === 0 ? {} : { nameservers }),
     binds: found,
     environment,
@@ -259,7 +265,13 @@ function checkTwins(profiles: readonly Profile[], findings: Findings): void {
     const earlier = profiles.slice(0, index);
     if (profile.name !== '' && earlier.some(({ name }) => name === profile.name))
       findings.add(`profiles[${index}].name`, `is ${describe(profile.name)} a second time`, 'give each profile its own name');
-    const twin = earlier.find(({ labels }) => labels.length > 0 && setOf(labels) === setOf(profile.labels));
+    // What an earlier one does not take for where it comes from may be the later one's.
+    const twin = earlier.find(
+      (other) =>
+        other.labels.length > 0 &&
+        setOf(other.labels) === setOf(profile.labels) &&
+        (!asksOrigin(other) || isDeepStrictEqual(gateOf(other), gateOf(profile))),
+    );
     if (twin !== undefined)
       findings.add(
         `profiles[${index}].labels`,
@@ -267,6 +279,10 @@ function checkTwins(profiles: readonly Profile[], findings: Findings): void {
         'change the labels of one of them',
       );
   }
+}
+
+function gateOf({ refusesForks, repositories, events }: Profile): readonly unknown[] {
+  return [refusesForks, repositories, events];
 }
 
 /** RUNNER_PATH, else the usual place, else what PATH says. */

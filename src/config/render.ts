@@ -77,6 +77,8 @@ function profileOf({
   nixAccess,
   containers,
   refusesForks,
+  repositories,
+  events,
   nameservers,
   binds,
   environment,
@@ -90,6 +92,8 @@ function profileOf({
     nix: { access: nixAccess ?? 'none' },
     containers: containers ?? 'none',
     forks: refusesForks === true ? 'refuse' : 'accept',
+    ...(repositories === undefined ? {} : { repositories: { ...repositories } }),
+    ...(events === undefined ? {} : { events: { ...events } }),
     limits: limitsOf(limits),
     timeouts: {
       start: formatDuration(timeouts.startMs),

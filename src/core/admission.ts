@@ -3,6 +3,7 @@
 
 import { serves, unmatchedSentenceOf } from './match.ts';
 import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
+import { gatesOpenTo } from './origin.ts';
 import { nextSlot } from './subnets.ts';
 import { standstillOf } from './room.ts';
 import { coolOf, warmMachinesOf, warmPoolOf, warmStartsOf, type WarmPool } from './warm.ts';
@@ -154,16 +155,8 @@ function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, poli
         : `its last machine ended with ${backOff.reason}`;
     return deny('back-off', `${why}; next try in ${seconds} s (try ${backOff.count + 1})`);
   }
-  const open = profiles.filter((profile) => profile.refusesForks !== true || job.origin === 'own');
-  return open.length === 0 ? deny('fork', forkSentenceOf(job, profiles)) : [{ job, key, profiles: open }];
-}
-
-function forkSentenceOf(job: Job, profiles: readonly Profile[]): string {
-  const names = profiles.map(({ name }) => `\`${name}\``).join(', ');
-  if (job.origin === 'fork')
-    return `it is of a pull request of a fork, which the profiles that serve it do not take: ${names} (forks: refuse)`;
-  const why = job.runId === undefined ? 'does not tell which run it belongs to (16 and newer do)' : 'has not said';
-  return `whether it is of a fork is not known, because its Forgejo ${why}, and ${names} takes none (forks: refuse)`;
+  const { open, refusal } = gatesOpenTo(job, profiles);
+  return refusal === undefined ? [{ job, key, profiles: open }] : deny(refusal.reason, refusal.sentence);
 }
 
 function booksOf(world: World, { ready, cools, troubled, leaving }: WarmPool): Books {

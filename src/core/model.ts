@@ -2,6 +2,7 @@
 // clock, no defaults. Times are milliseconds of the time line (clock.ts), durations end in Ms, sizes in Bytes.
 
 import type { Absence, BackOff, Retry } from './memory.ts';
+import type { Choice, Origin } from './origin.ts';
 import type { Cool, Warm, WarmStart, Warmth } from './warmth.ts';
 
 export type ForgeName = string;
@@ -30,9 +31,9 @@ export type Job = {
   readonly labels: readonly string[];
   /** 0 until a runner has picked the job. */
   readonly taskId: number;
-  /** The run that it belongs to; Forgejo 16 is the first that tells. And whose code it runs: of waiting jobs that a profile would refuse for it. */
+  /** The run that it belongs to; Forgejo 16 is the first that tells. And where it comes from: of waiting jobs that a profile may refuse for it. */
   readonly runId?: number;
-  readonly origin?: 'own' | 'fork';
+  readonly origin?: Origin;
   readonly state: 'waiting' | 'running';
 };
 
@@ -179,6 +180,9 @@ export type Profile = {
   /** What jobs run containers with; and whether those of forks' pull requests are refused, with those of which that is not known. */
   readonly containers?: 'podman';
   readonly refusesForks?: true;
+  /** Of which repositories and by which events it takes jobs; undefined = all. */
+  readonly repositories?: Choice;
+  readonly events?: Choice;
   /** Resolvers that its machines use, and the only ones that they reach; undefined = those of the network. */
   readonly nameservers?: readonly string[];
   readonly binds: readonly Bind[];
@@ -283,6 +287,8 @@ export type Denial = {
     | 'host-unknown'
     | 'host-full'
     | 'fork'
+    | 'repository'
+    | 'event'
     | 'id-taken';
   readonly sentence: string;
   /** Place in the fair order among the jobs that could be started, from 1. */

@@ -21,7 +21,7 @@ export type ForgejoOptions = {
   readonly tokenFile: string;
   /** What is to be delivered where, if anything is to be made sure of. */
   readonly webhook?: { readonly secretFile: string; readonly ensureUrl?: string };
-  /** Of which waiting jobs it is to be found out whether they are of forks; none unless said. */
+  /** Of which waiting jobs it is to be found out where they come from; none unless said. */
   readonly asksOrigin?: (job: Job) => boolean;
   readonly clock: Clock;
   readonly log: Log;

@@ -1,8 +1,9 @@
-// Promises where the code of a waiting job comes from, for whoever must not run code of strangers: a pull request of a fork, or the repository
-// itself. Asked for once per run and kept. What cannot be found out is left open, and never costs the list of jobs.
+// Promises where a waiting job comes from, for profiles that do not take all: of which repository, started by which event, and whether it runs
+// the code of a fork. Asked for once per run and kept. What cannot be found out is left open, and never costs the list of jobs.
 
 import { isControllerError } from '../errors.ts';
 import type { Job } from '../core/model.ts';
+import type { Origin } from '../core/origin.ts';
 import { isAbsent, valueOf, type Ask, type ForgejoOptions } from './exchange.ts';
 import { parseFullName, parseOriginOfRun } from './run-wire.ts';
 
@@ -12,8 +13,6 @@ const kept = 2_000;
 const most = 16;
 /** What could not be found out is not asked again before. */
 const againMs = 30_000;
-
-type Origin = NonNullable<Job['origin']>;
 
 /** The same jobs, with their origin where `wanted` asks for it and it is known. */
 export function createOrigins(
@@ -37,7 +36,7 @@ export function createOrigins(
     if (isAbsent(run.reply)) return void names.delete(repositoryId);
     const origin = valueOf(run, 200, parseOriginOfRun);
     keep(names, repositoryId, repository);
-    return origin;
+    return { ...origin, repository };
   }
 
   async function find(key: string, { repositoryId, runId = 0 }: Job, signal: AbortSignal | undefined): Promise<void> {
@@ -48,12 +47,14 @@ export function createOrigins(
     } catch (error) {
       if (!isControllerError(error)) throw error;
       keep(failedAt, key, clock.now());
+      // A server may answer with a redirect to the new name, for ever.
+      names.delete(repositoryId);
       const { code, message } = error;
       if (said === code || signal?.aborted === true) return;
       said = code;
       const remedy =
-        'the token needs read:repository and sight of the repository; until it is known, profiles that refuse forks leave such jobs';
-      log.warn('forge-error', { forge: name, code }, `whether a job is of a fork cannot be found out: ${message} (${remedy})`);
+        'the token needs read:repository and sight of the repository; until it is known, profiles that do not take all leave such jobs';
+      log.warn('forge-error', { forge: name, code }, `where a job comes from cannot be found out: ${message} (${remedy})`);
     }
   }
 

@@ -16,6 +16,8 @@ const reasons: Readonly<Record<Denial['reason'], true>> = {
   'profile-capacity': true,
   'repository-capacity': true,
   fork: true,
+  repository: true,
+  event: true,
   'back-off': true,
   'no-slot': true,
   'host-unknown': true,

@@ -38,6 +38,19 @@ describe('profiles', () => {
     await scene.clean(service);
   });
 
+  test('a job that no list of its profile takes waits and says why, and the one beside it runs', async ({ onTestFinished }) => {
+    const scene = await openScene(onTestFinished);
+    const lists = { repositories: { allow: ['root1/*'] }, events: { deny: ['schedule'] } };
+    const service = await scene.start({ profiles: [{ name: 'choosy', labels: ['debian'], ...lists }] });
+    const refused = await scene.queue('echo never', { event: 'schedule' });
+    const done = await scene.done(service, await scene.queue('echo once'));
+    expect(done.status).toBe('success');
+    const sentence = 'it was started by schedule, which is not taken by: `choosy` (events.deny)';
+    expect((await service.status()).waiting_jobs).toMatchObject([{ job_id: refused.jobId, reason: 'event', sentence }]);
+    await scene.control.cancel(refused.runId);
+    await scene.clean(service);
+  });
+
   test('a directory template gives its own root to a job, whose changes never reach it', async ({ onTestFinished }) => {
     const scene = await openScene(onTestFinished);
     const template = { kind: 'directory', path: '/var/lib/machines/debian' };

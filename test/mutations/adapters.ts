@@ -350,6 +350,7 @@ export const adapterTargets: readonly Target[] = [
       ['who may not be asked is asked at each poll', 'clock.now() >= (failedAt', 'clock.now() >= 0 * (failedAt'],
       ['a run is asked for at each poll', '!origins.has(key) && due', 'due'],
       ['a long list asks as many questions', '&& open.size < most', ''],
+      ['a repository that was renamed is asked by its old name for ever', 'names.delete(repositoryId);\n      const', 'const'],
       ['jobs that no profile refuses are asked about', 'job.runId !== undefined && wanted(job)', 'job.runId !== undefined'],
       ['the right that is missing is said at each poll', 'if (said === code ||', 'if ('],
     ],
@@ -357,7 +358,7 @@ export const adapterTargets: readonly Target[] = [
   {
     file: 'src/forge/run-wire.ts',
     tests: ['test/integration/forgejo-origins.test.ts'],
-    mutations: [['a fork is taken for the repository', "fork ? ('fork' as const)", "!fork ? ('fork' as const)"]],
+    mutations: [['a fork is taken for the repository', '({ fork, ...(event', '({ fork: !fork, ...(event']],
   },
   {
     file: 'src/forge/exchange.ts',

@@ -8,6 +8,21 @@ const loopTests = ['test/unit/reconciler.test.ts', 'test/unit/reconciler-more.te
 
 export const coreTargets: readonly Target[] = [
   {
+    file: 'src/core/origin.ts',
+    tests: ['test/unit/plan.test.ts'],
+    mutations: [
+      ['a job of which it is not known is taken for one of the repository', 'origin?.fork !== false', 'origin?.fork === true'],
+      ['a repository or event that is not known is taken', "return allow === undefined ? 'deny' : 'allow';", 'return undefined;'],
+      [
+        'what a list refuses is taken where another allows it',
+        "if (deny?.some((pattern) => isSame(pattern, word)) === true) return 'deny';",
+        '',
+      ],
+      ['a list of what is allowed allows all', 'allow === undefined || allow.some((pattern) => isSame(pattern, word))', 'allow !== word'],
+      ['the case of a name passes by a list', "name.toLowerCase().split('/')", "name.split('/')"],
+    ],
+  },
+  {
     file: 'src/core/admission.ts',
     tests: [...warmTests, ...planTests, ...loopTests],
     seeds: 60,
@@ -18,7 +33,6 @@ export const coreTargets: readonly Target[] = [
         "if (world.machines.state !== 'known' && policy.mode === 'ending') {",
       ],
       ['one machine more than maxConcurrent is started', 'books.ids.size >= policy.maxConcurrent', 'books.ids.size > policy.maxConcurrent'],
-      ['a job of which it is not known is taken for one of the repository', "job.origin === 'own')", "job.origin !== 'fork')"],
       ['a repository gets one machine more than maxPerRepository', '>= policy.maxPerRepository', '> policy.maxPerRepository'],
       ['a profile gets one machine more than its max', '?? 0) < max ||', '?? 0) <= max ||'],
       ['what is under way does not count against the capacity', 'new Set([...world.inFlight].filter(isMachineId))', 'new Set()'],

@@ -130,6 +130,9 @@ in
         warm = 2;
         priority = 10;
         labels = [ "nix" ];
+        repositories.allow = [ "team/*" ];
+        repositories.deny = [ "team/secret" ];
+        events.deny = [ "schedule" ];
         cpus = 1;
         memory = "none";
         tasks = "none";

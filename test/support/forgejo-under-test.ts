@@ -36,7 +36,7 @@ export type UnderTestOptions = {
   readonly limits?: Partial<HttpLimits>;
   readonly random?: () => number;
   readonly token?: string;
-  readonly now?: number;
+  readonly now?: number | (() => number);
   readonly asksOrigin?: (job: Job) => boolean;
   /** Called at each pause, before it is over. */
   readonly onPause?: () => void;
@@ -54,7 +54,7 @@ export async function forgejoUnderTest(script: Script, options: UnderTestOptions
   const note: Log['info'] = (...parts) => void lines.push(JSON.stringify(parts));
   const log: Log = { debug: note, info: note, warn: note, error: note, conceal: (secret) => void concealed.push(secret) };
   const clock: Clock = {
-    now: () => options.now ?? 1_800_000_000_000,
+    now: () => (typeof options.now === 'function' ? options.now() : (options.now ?? 1_800_000_000_000)),
     wallOf: (at) => at,
     sleep: async (ms) => {
       pauses.push(ms);

@@ -56,6 +56,7 @@ profiles:
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
   - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse, nameservers: [1.1.1.1, 10.1.2.53]}
   - {name: g, labels: [t], template: {kind: system, path: /srv/root}, containers: podman, forks: accept}
+  - {name: i, labels: [r], repositories: {allow: [team/*, o/r], deny: [team/secret]}, events: {deny: [schedule]}}
   - {name: h, labels: [s], template: {kind: nixos, path: /nix/store/system}, containers: podman}
   - {name: e, labels: [v], nix: {access: own}}
 network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false}
@@ -80,6 +81,17 @@ network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/2
       ['podman', undefined],
       [undefined, undefined],
     ]);
+  });
+
+  test('a profile takes jobs of some repositories and events alone; one that takes the others may have its labels', async () => {
+    const { profiles, warnings } = await load({
+      yaml: `${basicYaml}profiles:
+  - {name: a, labels: [x], repositories: {allow: [team/*]}, events: {allow: [push, merge_queue]}}
+  - {name: b, labels: [x]}
+`,
+    });
+    expect(profiles).toMatchObject([{ repositories: { allow: ['team/*'] }, events: { allow: ['push', 'merge_queue'] } }, {}]);
+    expect(warnings).toContainEqual(expect.stringContaining('profiles[0].events: the string "merge_queue" is no event that is known here'));
   });
 
   test('the pin of a runner may be written as sha256sum or as Nix writes it', async () => {
@@ -294,6 +306,20 @@ describe('what is refused', () => {
     ['profiles[0].containers', `${basicYaml}profiles: [{labels: a, containers: docker}]`, 'one of none, podman'],
     ['profiles[0].containers', `${basicYaml}profiles: [{labels: a, containers: podman}]`, 'write template.kind: system or nixos'],
     ['profiles[0].forks', `${basicYaml}profiles: [{labels: a, forks: never}]`, 'one of accept, refuse'],
+    [
+      'profiles[0].repositories.allow[0]',
+      `${basicYaml}profiles: [{labels: a, repositories: {allow: [team]}}]`,
+      'write owner/name, where *',
+    ],
+    [
+      'profiles[0].repositories.deny',
+      `${basicYaml}profiles: [{labels: a, repositories: {deny: []}}]`,
+      'is an empty list: write owner/name',
+    ],
+    ['profiles[0].repositories', `${basicYaml}profiles: [{labels: a, repositories: {}}]`, 'has neither allow nor deny'],
+    ['profiles[0].repositories', `${basicYaml}profiles: [{labels: a, repositories: [o/r]}]`, 'write a map with some of: allow, deny'],
+    ['profiles[0].events.allow[1]', `${basicYaml}profiles: [{labels: a, events: {allow: [push, pull-request]}}]`, 'below `on`'],
+    ['profiles[1].labels', `${basicYaml}profiles: [{name: a, labels: x, forks: refuse}, {name: b, labels: x, forks: refuse}]`, 'profile a'],
     ['profiles[0].nix.access', `${basicYaml}profiles: [{labels: a, nix: {access: root}}]`, 'one of none, daemon, own'],
     ['profiles[0].runnerSha256', `${basicYaml}profiles: [{labels: a, runnerSha256: abc}]`, '64 hexadecimal digits'],
     ['profiles[0].binds[0]', `${basicYaml}profiles: [{labels: a, binds: ["/a:/b:rx"]}]`, 'write /source:/target:ro'],

@@ -84,8 +84,9 @@ describe('admission', () => {
     expect(launched(capped.actions)).toEqual([1, 3]);
     expect(capped.denials).toMatchObject([{ reason: 'repository-capacity', job: { id: 2 } }]);
   });
+  const comer = { fork: false, repository: 'Team/Web', event: 'push' };
   test('a profile that refuses forks takes neither their jobs nor one of which that is not known, and another takes them', () => {
-    const jobs = [aJob(1, { origin: 'own' }), aJob(2, { origin: 'fork', runId: 2 }), aJob(3, { runId: 3 }), aJob(4)];
+    const jobs = [aJob(1, { origin: comer }), aJob(2, { origin: { ...comer, fork: true }, runId: 2 }), aJob(3, { runId: 3 }), aJob(4)];
     const careful = aProfile({ name: 'careful', refusesForks: true });
     const { actions, denials } = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [careful] }), 0);
     expect(launched(actions)).toEqual([1]);
@@ -100,6 +101,37 @@ describe('admission', () => {
       'open',
       'open',
       'open',
+    ]);
+  });
+  test.each([
+    ['repositories.allow', { repositories: { allow: ['team/docs', 'other/*'] } }],
+    ['repositories.deny', { repositories: { allow: ['team/*'], deny: ['TEAM/w*b'] } }],
+    ['events.allow', { events: { allow: ['schedule', 'pull_request'] } }],
+    ['events.deny', { repositories: { deny: ['x/*'] }, events: { deny: ['push'] } }],
+  ])('a job that the list %s of a profile refuses waits and says so, and another profile takes it', (list, gate) => {
+    const jobs = [aJob(1, { origin: comer, runId: 1 })];
+    const choosy = aProfile({ name: 'choosy', ...gate });
+    const { actions, denials } = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [choosy] }), 0);
+    expect(actions).toEqual([]);
+    const said = list.startsWith('event') ? 'it was started by push' : 'its repository is Team/Web';
+    expect(denials).toMatchObject([{ sentence: `${said}, which is not taken by: \`choosy\` (${list})` }]);
+    const both = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [choosy, aProfile({ name: 'open' })] }), 0);
+    expect(both.actions).toMatchObject([{ runner: { profile: 'open' } }]);
+  });
+  test('a profile with lists takes what they have, and nothing of which repository or event is not known', () => {
+    const strict = aProfile({ name: 'strict', repositories: { allow: ['Team/*'] }, events: { deny: ['schedule'] } });
+    const jobs = [
+      aJob(1, { origin: comer, runId: 1 }),
+      aJob(2, { runId: 2 }),
+      aJob(3),
+      aJob(4, { origin: { fork: false, repository: 'team/web' }, runId: 4 }),
+    ];
+    const { actions, denials } = plan(aWorld(waitingFor(...jobs)), aPolicy({ profiles: [strict] }), 0);
+    expect(launched(actions)).toEqual([1]);
+    expect(denials.map(({ reason, sentence }) => `${reason}: ${sentence}`)).toEqual([
+      'repository: its repository is not known, because its Forgejo has not said, which is not taken by: `strict` (repositories.allow)',
+      expect.stringMatching(/^repository: .* does not tell which run it belongs to \(16 and newer do\)/),
+      'event: the event that started it is not known, because its Forgejo has not said, which is not taken by: `strict` (events.deny)',
     ]);
   });
   test('when the first profile is full, another that serves the job takes it', () => {

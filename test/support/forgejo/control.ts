@@ -2,7 +2,7 @@
 // happens, break things. Every argument and answer is JSON, so the same calls work from another process (control-client.ts).
 
 import type { Faults, Rule } from './faults.ts';
-import type { CommitStatus, Permission, Registration, Status, World } from './world.ts';
+import type { CommitStatus, Permission, Registration, Run, Status, World } from './world.ts';
 import { newHex, repositoryByName, rowOf, userByName } from './world.ts';
 import { addRepository, addUser } from './routes-repositories.ts';
 import { cancelRun, endZombies, jobsOf, rerun, statusOf } from './runs.ts';
@@ -50,6 +50,8 @@ export type JobWish = {
   readonly timeoutMinutes?: number;
   /** As of a pull request of a fork; the event stays what it is. */
   readonly fork?: boolean;
+  /** What is said to have started it; a dispatch unless told otherwise. */
+  readonly event?: Run['event'];
 };
 
 export type Control = {
@@ -160,7 +162,9 @@ function createWork(world: World): Pick<Control, 'queueJob' | 'queueJobs' | 'que
   const queueOne = (wish: JobWish): QueuedJob => {
     const [job] = dispatch(wish.repository, singleJobOf(wish), 'queued.yml');
     if (job === undefined) throw new Error('the queued job did not come into being');
-    rowOf(world.runs, job.runId).fork = wish.fork ?? false;
+    const run = rowOf(world.runs, job.runId);
+    run.fork = wish.fork ?? false;
+    run.event = wish.event ?? run.event;
     return job;
   };
   return {

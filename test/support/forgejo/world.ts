@@ -56,7 +56,7 @@ export type Run = {
   readonly index: number;
   readonly title: string;
   readonly workflow: string;
-  readonly event: 'push' | 'workflow_dispatch';
+  event: 'push' | 'workflow_dispatch' | 'pull_request' | 'schedule';
   readonly payload: Readonly<Record<string, unknown>>;
   readonly userId: number;
   readonly ref: string;
