@@ -63,14 +63,15 @@ async function lookUp(name: string, nameservers: readonly string[]): Promise<voi
 
 /** Whether resolvers of a profile's own know the forges' names; nothing for a profile without any. */
 export async function nameserversFinding(
-  { name, nameservers }: Pick<Profile, 'name' | 'nameservers'>,
+  { name, nameservers, extraHosts = [] }: Pick<Profile, 'name' | 'nameservers' | 'extraHosts'>,
   forges: readonly string[],
   look: typeof lookUp,
 ): Promise<readonly Finding[]> {
   if (nameservers === undefined) return [];
   const place = { area: `profile ${name}`, name: 'nameservers' };
-  const asked = await Promise.allSettled(forges.map((forge) => look(forge, nameservers)));
-  const failed = asked.flatMap((one, index) => (one.status === 'fulfilled' ? [] : [`${forges[index] ?? ''} (${codeOf(one.reason)})`]));
+  const unknown = forges.filter((forge) => !extraHosts.some((known) => known.name === forge));
+  const asked = await Promise.allSettled(unknown.map((forge) => look(forge, nameservers)));
+  const failed = asked.flatMap((one, index) => (one.status === 'fulfilled' ? [] : [`${unknown[index] ?? ''} (${codeOf(one.reason)})`]));
   const whom = nameservers.join(', ');
   if (failed.length === 0) return [wellAt(place, `Every forge has an address at ${whom}.`)];
   const remedy = "set the profile's nameservers to some that know it, or leave them out";

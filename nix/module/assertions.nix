@@ -46,6 +46,11 @@ let
   scopesOf = scope: attrNames (lib.filterAttrs (_: value: value != null && value != false) scope);
   plainName = name: builtins.match "[a-z0-9][a-z0-9._-]{0,62}" name != null;
 
+  hostName =
+    name:
+    builtins.match "[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*" name != null
+    && builtins.match "[0-9.]+|(.*[.])?localhost" name == null;
+
   forgeFaults =
     name: forge:
     fault (!plainName name) "forges.\"${name}\": use a name of lower-case letters, digits, dot, dash and underscore."
@@ -92,6 +97,9 @@ let
     ++ fault (container.nix.access == "daemon" && lib.elem "*" config.nix.settings.trusted-users) "${where}.container.nix.access is daemon, but nix.settings.trusted-users has \"*\": every job could become root of this host. Name the users whom the daemon is to trust."
     ++ fault (container.nix.access == "daemon" && !lib.elem "*" config.nix.settings.allowed-users) "${where}.container.nix.access is daemon, but nix.settings.allowed-users leaves jobs out, whose users have no names. Set it to [ \"*\" ]."
     ++ fault (cfg.driver == "nixos-container" && container.config == null && container.toplevel == null) "${where}: the driver nixos-container boots NixOS systems. Set container.config or container.toplevel, or use the driver nspawn."
+    ++ concatMap (
+      name: fault (!hostName name) "${where}.container.extraHosts has \"${name}\". Write the name of a host first, such as \"git.lan\", and its address behind it."
+    ) (attrNames container.extraHosts)
     ++ concatMap (
       target:
       fault (!hasPrefix "/" target || !hasPrefix "/" container.bindMounts.${target}.hostPath) "${where}.container.bindMounts.\"${target}\": write absolute paths, in the machine and on the host."

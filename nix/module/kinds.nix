@@ -21,6 +21,8 @@ rec {
 
   interface = described (types.strMatching "[A-Za-z0-9_][A-Za-z0-9._@-]{0,14}") "name of a network interface such as \"enp1s0\"";
 
+  address = described (types.strMatching "host-gateway|[0-9]+([.][0-9]+){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*") "IPv4 or IPv6 address such as \"10.0.0.5\", or \"host-gateway\"";
+
   # Taken as it is written, a path literal too: the assertions refuse that with a sentence, where `types.path` would let Nix copy the file into
   # the store and `types.str` would say nothing of why.
   secretFile = lib.mkOptionType {

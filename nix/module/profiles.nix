@@ -99,6 +99,18 @@ let
       example = [ "10.1.2.53" ];
       description = "Resolvers for these machines, and the only ones that they reach. Default: those of `network.nameservers`, else of the host.";
     };
+    extraHosts = mkOption {
+      type = types.attrsOf (types.either kinds.address (types.listOf kinds.address));
+      default = { };
+      example = {
+        "git.lan" = "10.0.0.5";
+        "host.docker.internal" = "host-gateway";
+      };
+      description = ''
+        Names for the /etc/hosts of these machines, each with an address or a list of them; `host-gateway` is this host. Names open nothing: but for a forge's,
+        a private address belongs into `network.allow`, too, and a port of this host into `network.openPorts`.
+      '';
+    };
     nix.access = mkOption {
       type = types.enum [
         "none"

@@ -79,7 +79,7 @@ let
       timeouts = given profile.timeouts;
       repositories = given profile.repositories;
       events = given profile.events;
-      inherit (profile.container) nameservers;
+      inherit (profile.container) nameservers extraHosts;
       nix = optionalAttrs (profile.container.nix.access != "none") { inherit (profile.container.nix) access; };
       containers = if profile.container.podman.enable then "podman" else null;
       binds = mapAttrsToList (target: bind: {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { checkDriver, readDriver } from './driver.ts';
+import { checkExtraHosts } from './extra-hosts.ts';
 import { pollDuration, readForges } from './forges.ts';
 import { absolutePath, controllerId, cron, duration, flag, freeSpace, integer, keptSize, oneOf } from './kinds.ts';
 import { checkShown, checkWritten, guardedPathsOf } from './guarded.ts';
@@ -126,6 +127,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const profiles = await readProfiles(root, env, host, jobTimeoutMs, findings);
   const drivers = readDriver(root);
   checkDriver(drivers.driver, profiles, findings);
+  checkExtraHosts({ profiles, forges, network }, findings);
   checkWarm(profiles, maxConcurrent, findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Bind, Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
 import { asksOrigin } from '../core/origin.ts';
 import type { Host } from './token-file.ts';
+import { readExtraHosts } from './extra-hosts.ts';
 import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
 import { readChoices } from './choices.ts';
 import { readNameservers } from './network.ts';
@@ -27,6 +28,7 @@ const keys = [
   'runner',
   'runnerSha256',
   'nameservers',
+  'extraHosts',
   'binds',
   'environment',
   'max',
@@ -95,6 +97,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
   // Containers open more of the kernel to jobs: strangers' only if somebody says so.
   const forks = section.get('forks', oneOf(['accept', 'refuse'])) ?? (containers === undefined ? 'accept' : 'refuse');
   const nameservers = readNameservers(section, findings);
+  const extraHosts = readExtraHosts(section, findings);
   const binds = section.list('binds', 'binds such as /a:/b:ro').map(({ value, path }) => readBind(value, path, findings));
   const environment = readEnvironment(section, findings);
   const max = section.get('max', integer(1, 10_000));
@@ -113,6 +116,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
     ...(forks === 'refuse' ? { refusesForks: true } : {}),
     ...readChoices(section, findings),
     ...(nameservers.length === 0 ? {} : { nameservers }),
+    ...(extraHosts.length === 0 ? {} : { extraHosts }),
     binds: found,
     environment,
   };

@@ -163,6 +163,9 @@ export type Network = {
   readonly masquerade: boolean;
 };
 
+/** A name that machines know by their /etc/hosts; `host-gateway` stands for this host, at the address that it has for the machine. */
+export type HostName = { readonly name: string; readonly address: string };
+
 /** A label set with what serves it. */
 export type Profile = {
   readonly name: string;
@@ -185,6 +188,8 @@ export type Profile = {
   readonly events?: Choice;
   /** Resolvers that its machines use, and the only ones that they reach; undefined = those of the network. */
   readonly nameservers?: readonly string[];
+  /** Names that its machines know beside what resolvers tell. */
+  readonly extraHosts?: readonly HostName[];
   readonly binds: readonly Bind[];
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;

@@ -16,6 +16,24 @@ export type Subnet = {
 /** How many uid ranges lie between 0x70000000 and 0x7FFFFFFF, where neither `pick` nor people look. */
 const uidRanges = 4096;
 
+/** Not the internet: this host, private ranges, carrier NAT, link-local (metadata services), tests, multicast, reserved. */
+export const refusedRanges: readonly string[] = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+];
+
 export function addressToNumber(text: string): number {
   const parts = text.split('.').map(Number);
   if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part) || part < 0 || part > 255)) return Number.NaN;

@@ -8,14 +8,36 @@ import { inside } from './nspawn-unit.ts';
 /** Where systemd looks for it. The template is asked for nothing but a multi-user.target. */
 export const guestUnit = 'forgejo-runner-job.service';
 
-/** Files of the machine's shared folder by name. */
-export function guestFilesOf(profile: Profile, environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+const namesPath = '/run/forgejo-runner/names';
+/**
+ * Run before the job, whatever PATH that has. NixOS makes its /etc/hosts when it boots, of what it was built with: then the names of the profile
+ * go before that.
+ */
+const namesScriptOf = (path: string): string => `#!/bin/sh
+PATH=${path}:$PATH
+line='
+'
+extra=$(cat "\${0%/*}/hosts") own=$(cat /etc/hosts 2>/dev/null)
+case $line$own$line in *"$line$extra$line"*) exit 0 ;; esac
+draft=/etc/.hosts.forgejo-runner
+printf '%s\\n%s\\n' "$extra" "$own" >"$draft" && mv -f "$draft" /etc/hosts && exit 0
+echo 'extraHosts: /etc/hosts of this machine cannot be written' >/dev/console
+exit 1
+`;
+
+/** Files of the machine's shared folder by name. `extraHosts`: lines of a hosts file. */
+export function guestFilesOf(
+  profile: Profile,
+  environment: Readonly<Record<string, string>>,
+  extraHosts = '',
+): Readonly<Record<string, string>> {
   const units = { [guestUnit]: guestUnitOf(profile, environment), ...engineUnitsOf(profile, environment['PATH'] ?? '') };
   const engine = profile.containers === undefined ? {} : { engine: engineScript, 'containers.conf': engineSettings };
   return {
     boot: bootScriptOf(Object.keys(units)),
     ...units,
     ...engine,
+    ...(profile.extraHosts === undefined ? {} : { hosts: extraHosts, names: namesScriptOf(environment['PATH'] ?? '') }),
     'multi-user.conf': `[Unit]\nWants=${guestUnit}\n`,
   };
 }
@@ -43,6 +65,7 @@ exec "$@"
 export function guestUnitOf(profile: Profile, environment: Readonly<Record<string, string>>): string {
   const { timeouts, environment: own } = profile;
   const variables = { HOME: '/root', USER: 'root', LOGNAME: 'root', ...environment, ...engineEnvironmentOf(profile), ...own };
+  const names = profile.extraHosts === undefined ? '' : `ExecStartPre=/bin/sh ${namesPath}\n`;
   const engine = profile.containers === undefined ? '' : `Wants=${engineSocketUnit}\nAfter=${engineSocketUnit}\n`;
   return `[Unit]
 Description=Forgejo Actions job
@@ -52,7 +75,7 @@ FailureAction=exit-force
 
 [Service]
 Type=exec
-ExecStart=/bin/sh ${inside.init}
+${names}ExecStart=/bin/sh ${inside.init}
 ${Object.entries(variables)
   .map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}\n`)
   .join('')}StandardOutput=file:/dev/console

@@ -2,6 +2,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import type { HostName, Profile } from '../core/model.ts';
 import { isIpv4 } from './network.ts';
 import type { Endpoint } from './network.ts';
 import { exists } from './presence.ts';
@@ -28,9 +29,18 @@ export async function missingInterfaces(names: readonly string[]): Promise<reado
   return names.filter((_, index) => there[index] !== true);
 }
 
-/** Addresses and ports that these URLs mean now. A name that does not resolve is left out and told. */
+/** What machines are told of names beside what resolvers say; profiles may tell them different things. */
+export function namesOf(profiles: readonly Profile[]): readonly HostName[] {
+  return profiles.flatMap(({ extraHosts = [] }) => extraHosts);
+}
+
+/**
+ * Addresses and ports that these URLs mean now, here and to machines that are told otherwise. A name that has no address anywhere is left out and
+ * told.
+ */
 export async function resolveEndpoints(
   urls: readonly string[],
+  names: readonly HostName[],
   failed: (url: string, error: unknown) => void,
 ): Promise<readonly Endpoint[]> {
   const found = await Promise.all(
@@ -38,12 +48,14 @@ export async function resolveEndpoints(
       const parsed = new URL(url);
       const port = parsed.port === '' ? (parsed.protocol === 'https:' ? 443 : 80) : Number(parsed.port);
       if (isIpv4(parsed.hostname)) return [{ address: parsed.hostname, port }];
+      const told = names.filter(({ name }) => name === parsed.hostname).map(({ address }) => address);
+      const others = told.filter(isIpv4).map((address) => ({ address, port }));
       try {
         const addresses = await lookup(parsed.hostname, { all: true, family: 4 });
-        return addresses.map(({ address }) => ({ address, port }));
+        return [...addresses.map(({ address }) => ({ address, port })), ...others];
       } catch (error) {
-        failed(url, error);
-        return [];
+        if (told.length === 0) failed(url, error);
+        return others;
       }
     }),
   );

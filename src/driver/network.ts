@@ -2,7 +2,7 @@
 // firewall.ts apply it. Our interfaces are told from everybody else's by a link group number, so foreign traffic meets none of these rules (I6).
 
 import { createHash } from 'node:crypto';
-import { subnetOf } from '../core/subnets.ts';
+import { refusedRanges, subnetOf } from '../core/subnets.ts';
 import type { Pool } from '../core/subnets.ts';
 import type { MachineId, Network as DriverNetwork } from '../core/model.ts';
 import { aliasOf, interfaceOf, namespaceOf } from './nspawn-unit.ts';
@@ -11,24 +11,6 @@ export type { Network as DriverNetwork } from '../core/model.ts';
 
 /** An IPv4 address and TCP port of a forge. */
 export type Endpoint = { readonly address: string; readonly port: number };
-
-/** Not the internet: this host, private ranges, carrier NAT, link-local (metadata services), tests, multicast, reserved. */
-const refusedRanges: readonly string[] = [
-  '0.0.0.0/8',
-  '10.0.0.0/8',
-  '100.64.0.0/10',
-  '127.0.0.0/8',
-  '169.254.0.0/16',
-  '172.16.0.0/12',
-  '192.0.0.0/24',
-  '192.0.2.0/24',
-  '192.168.0.0/16',
-  '198.18.0.0/15',
-  '198.51.100.0/24',
-  '203.0.113.0/24',
-  '224.0.0.0/4',
-  '240.0.0.0/4',
-];
 
 export function poolOf(network: DriverNetwork): Pool {
   return { ...network.pool, prefix: network.prefix };

@@ -25,7 +25,7 @@ import { listMachines } from './listing.ts';
 import { dropDatabases } from './nix-own.ts';
 import { prepareHost } from './making.ts';
 import { nameserversOfMachines, writeMarker } from './marker.ts';
-import { resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { namesOf, resolveEndpoints, uplinkMtu } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
@@ -105,7 +105,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       Promise.all([...templates].map(async ([key, profile]) => [key, await preparedImageOf(stateDir, profile)] as const)),
       resolversOf(network),
       uplinkMtu(network.externalInterface),
-      resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], (url, error) =>
+      resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], namesOf(wanted.profiles), (url, error) =>
         log.warn(
           'host-error',
           { url, error },
@@ -195,7 +195,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
     const uidBase = uidBaseOf(poolOf(network), spec.slot);
     // The network first: it is made by others while we make the root.
-    const shared = fillShared(paths, { spec, image }, async (fifo) => prepareHost(link, fifo));
+    const shared = fillShared(paths, { spec, image, pool: poolOf(network) }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
     await Promise.all([shared, makeRoot(spec, image, nameservers ?? host.resolvers), firewall.look()]);
     await way.launch({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
@@ -211,7 +211,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
   async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {
     const paths = pathsOf(stateDir, spec.id);
     if (spec.profile.limits.diskBytes !== undefined) await mountVolume(stateDir, paths, spec.profile.limits.diskBytes);
-    fillRoot({ paths, image, spec, resolvers });
+    fillRoot({ paths, image, spec, pool: poolOf(network), resolvers });
   }
 
   async function stop(id: MachineId, graceMs: number): Promise<void> {

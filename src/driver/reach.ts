@@ -5,14 +5,16 @@
 import { networkInterfaces } from 'node:os';
 import { slotCountOf, subnetOf } from '../core/subnets.ts';
 import { ControllerError } from '../errors.ts';
+import type { Profile } from '../core/model.ts';
 import { claimDoctor, doctorsId as id } from './doctor-claim.ts';
 import { fingerprint, perform, run, tryPerform } from './exec.ts';
-import { resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { namesOf, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { extraHostsOf } from './hosts-file.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings, poolOf, rulesOf, tableOf, type DriverNetwork, type LinkInput } from './network.ts';
 import { interfaceOf, namespaceOf } from './nspawn-unit.ts';
 import { resolversOf } from './root.ts';
 
-export type ReachInput = { readonly controllerId: string; readonly network: DriverNetwork };
+export type ReachInput = { readonly controllerId: string; readonly network: DriverNetwork; readonly profiles: readonly Profile[] };
 
 /** `status`: the forge's answer, whatever it was. `code`: why none came, in Node's or OpenSSL's word. */
 export type Reached = { readonly status: number } | { readonly code: string; readonly resolvers: readonly string[] };
@@ -21,13 +23,14 @@ const stepMs = 10_000;
 
 /** Rejects with DRIVER_FAILED when the network cannot be made; forges are told by their url. */
 export async function reachFromMachine(
-  { controllerId, network }: ReachInput,
+  { controllerId, network, profiles }: ReachInput,
   urls: readonly string[],
 ): Promise<ReadonlyMap<string, Reached>> {
+  const names = namesOf(profiles);
   const [resolvers, mtu, endpoints] = await Promise.all([
     resolversOf(network),
     uplinkMtu(network.externalInterface),
-    resolveEndpoints(urls, () => undefined),
+    resolveEndpoints(urls, names, () => undefined),
   ]);
   const link: LinkInput = { controllerId, id, slot: freeSlotOf(network), network, mtu };
   const table = tableOf(controllerId);
@@ -39,8 +42,9 @@ export async function reachFromMachine(
     await perform('ip', ['-batch', '-'], { input: hostBatchOf(link), timeoutMs: stepMs });
     const inside = [`--net=/run/netns/${namespaceOf(controllerId, id)}`];
     await perform('nsenter', [...inside, '/bin/sh', '-ec', namespaceSettings], { input: machineBatchOf(link), timeoutMs: stepMs });
+    const hosts = extraHostsOf(names, poolOf(network), link.slot);
     const asked = urls.map(async (url) => {
-      const input = JSON.stringify({ url: new URL('api/v1/version', url.endsWith('/') ? url : `${url}/`), resolvers });
+      const input = JSON.stringify({ url: new URL('api/v1/version', url.endsWith('/') ? url : `${url}/`), resolvers, hosts });
       const said = await run('nsenter', [...inside, process.execPath, '-e', question], { input, timeoutMs: 2 * stepMs });
       return [url, answerOf(said, resolvers)] as const;
     });
@@ -69,9 +73,12 @@ function freeSlotOf(network: DriverNetwork): number {
 const question = `
 const chunks = [];
 process.stdin.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
-  const { url, resolvers } = JSON.parse(Buffer.concat(chunks).toString());
+  const { url, resolvers, hosts } = JSON.parse(Buffer.concat(chunks).toString());
   const { Resolver } = require('node:dns');
+  const { isIPv4 } = require('node:net');
   const lookup = (name, options, done) => {
+    const told = hosts.split('\\n').map((line) => line.split(' ')).filter((one) => one[1] === name && isIPv4(one[0])).map(([address]) => ({ address, family: 4 }));
+    if (told.length > 0) return options.all ? done(null, told) : done(null, told[0].address, 4);
     const resolver = new Resolver({ timeout: 2000, tries: 2 });
     if (resolvers.length === 0) return done(Object.assign(new Error('no resolver'), { code: 'ENORESOLVER' }));
     resolver.setServers(resolvers);

@@ -5,6 +5,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import type { Template } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import { canBeIdmapped } from './file-systems.ts';
+import { hostsOfTemplate } from './hosts-file.ts';
 import type { RootPlan } from './nspawn-unit.ts';
 import { freshFolders, ownFolders, readText, usualEtc, type RootImage } from './template.ts';
 import { exists } from './presence.ts';
@@ -115,6 +116,7 @@ async function etcOf(path: string): Promise<Readonly<Record<string, string>>> {
   return {
     'os-release': 'ID=nix-env\nNAME="Nix environment"\n',
     ...usualEtc,
+    hosts: hostsOfTemplate(await readText(`${path}/etc/hosts`)),
     ...Object.fromEntries(found.filter(([, text]) => text !== '')),
   };
 }

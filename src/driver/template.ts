@@ -4,6 +4,7 @@
 import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import type { Template } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
+import { hostsOfTemplate } from './hosts-file.ts';
 import type { RootPlan } from './nspawn-unit.ts';
 import { exists } from './presence.ts';
 
@@ -112,7 +113,14 @@ export async function inspectDirectory(template: Template & { readonly kind: 'di
   if (!overlaid.includes('usr') || !overlaid.includes('etc'))
     throw new ControllerError('DRIVER_UNAVAILABLE', `The template directory ${path} is no root directory: it has no usr/ or no etc/.`);
   const plan: RootPlan = { template, shared: [], overlaid };
-  return { plan: template.kind === 'system' ? { ...plan, boot: await bootOf(path) } : plan, links, folders, etc: {} };
+  const etc = { hosts: await hostsIn(`${path}/etc/hosts`) };
+  return { plan: template.kind === 'system' ? { ...plan, boot: await bootOf(path) } : plan, links, folders, etc };
+}
+
+/** A link is left alone: it would be followed on the host, and lead elsewhere than in the template. */
+async function hostsIn(path: string): Promise<string> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isFile() === true ? hostsOfTemplate(await readText(path)) : '';
 }
 
 /** The systemd of a root directory. Asked to say only what fails: the console is for the job. */

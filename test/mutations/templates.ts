@@ -136,4 +136,21 @@ export const templateTargets: readonly Target[] = [
       ],
     ],
   },
+  {
+    file: 'src/config/extra-hosts.ts',
+    tests: ['test/unit/extra-hosts.test.ts'],
+    mutations: [
+      ['a name may bring another line along', 'name.length > 253 || !wholeName.test(name)', 'name.length > 253'],
+      ['nobody is told that a name leads to a denied address', 'if (isIn(network.deny)) return', 'if (isIn([])) return'],
+      ['a forge by its own name is taken for closed', 'known.has(name)', 'known.has(address)'],
+    ],
+  },
+  {
+    file: 'src/driver/hosts-file.ts',
+    tests: ['test/unit/extra-hosts.test.ts'],
+    mutations: [
+      ['names of the template win over those of the profile', '${extra}${own}', '${own}${extra}'],
+      ['localhost is told by the template', "filter((name) => name !== 'localhost')", 'filter(() => true)'],
+    ],
+  },
 ];

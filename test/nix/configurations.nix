@@ -208,6 +208,14 @@ in
     profiles.inside = {
       labels = [ "inside" ];
       container.nameservers = [ "10.1.2.53" ];
+      container.extraHosts = {
+        "git.lan" = "10.1.2.3";
+        "both.lan" = [
+          "10.1.2.4"
+          "10.1.2.5"
+        ];
+        "host.docker.internal" = "host-gateway";
+      };
     };
     settings.maxConcurrent = 200;
   };

@@ -60,6 +60,11 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
   [more('profiles.a.container.boot = true;'), 'profiles.a.container.boot is for a directory.'],
   [more('profiles.a.container.bindMounts.cache = { };'), 'profiles.a.container.bindMounts."cache": write absolute paths'],
   [
+    more('profiles.a.container.extraHosts."10.0.0.5" = "10.0.0.6";'),
+    'profiles.a.container.extraHosts has "10.0.0.5". Write the name of a host',
+  ],
+  [more('profiles.a.container.extraHosts."git lan" = "10.0.0.6";'), 'profiles.a.container.extraHosts has "git lan". Write the name'],
+  [
     more('profiles.a.container.podman.enable = true;'),
     'profiles.a.container.podman.enable needs a machine that boots. Set container.config',
   ],
@@ -137,6 +142,7 @@ const slips: readonly (readonly [module: string, words: RegExp])[] = [
   [more('network.externalInterface = "eth 0";'), /network\.externalInterface' is not of type `name of a network interface/],
   [more('network.nat.enable = "no";'), /network\.nat\.enable' is not of type/],
   [more('profiles.a.container.nameservers = "9.9.9.9";'), /profiles\.a\.container\.nameservers' is not of type/],
+  [more('profiles.a.container.extraHosts."git.lan" = "codeberg.org";'), /profiles\.a\.container\.extraHosts.*' is not of type/],
   [more('network.openPorts = [ 70000 ];'), /network\.openPorts.*' is not of type/],
   [
     `{ imports = [ ${more('network.pool = "10.0.0.0/8";')} { ${service('network.pool = "10.1.0.0/16";')} } ]; }`,

@@ -265,6 +265,17 @@ test('uplinks, masquerading and name servers of a profile reach the service as i
   expect((await loaded('away')).network).toMatchObject({ externalInterface: [], masquerade: true });
 });
 
+test('names for machines of a profile reach the service as they were written, and there are none where none were', async () => {
+  const [inside] = (await loaded('network')).profiles;
+  expect(inside?.extraHosts?.map(({ name, address }) => `${name} ${address}`).toSorted()).toEqual([
+    'both.lan 10.1.2.4',
+    'both.lan 10.1.2.5',
+    'git.lan 10.1.2.3',
+    'host.docker.internal host-gateway',
+  ]);
+  expect((await loaded('away')).profiles[0]).not.toHaveProperty('extraHosts');
+});
+
 test('what stands in settings wins over the options, and a state directory of its own is made', async () => {
   const config = await loaded('settings-win');
   expect(config).toMatchObject({ controllerId: 'ci-1', stateDir: '/srv/runner-state', maxPerRepository: 3, logLevel: 'debug' });

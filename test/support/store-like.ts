@@ -20,12 +20,13 @@ export const storeLike = {
   ] satisfies readonly Bind[],
 } as const;
 
-/** What a system's init does before it becomes systemd: the rest of the root. */
+/** What a system's init does before it becomes systemd: the rest of the root, and an /etc/hosts of what it was built with, as NixOS does. */
 const init = `#!/bin/sh
 PATH=${files}/usr/bin:${files}/usr/sbin
 mkdir -p /var/lib /run
 rm -f /etc/os-release
 cp -a -n ${files}/etc/. /etc/
+ln -sf ${storeLike.system}/etc/hosts /etc/hosts
 for name in bin sbin lib lib64 share; do ln -sfn ${files}/usr/$name /usr/$name; done
 rm -f /bin/sh; rmdir /bin; ln -s usr/bin /bin; ln -s usr/sbin /sbin
 mkdir -p /run/current-system; ln -s ${files}/usr /run/current-system/sw
@@ -42,6 +43,7 @@ cp -L --remove-destination /usr/bin/awk ${files}/usr/bin/awk
 for folder in bin sbin lib lib64; do ln -s ${files}/usr/$folder ${storeLike.environment}/$folder; done
 cp -L /etc/ssl/certs/ca-certificates.crt ${storeLike.environment}/etc/ssl/certs/ca-bundle.crt
 ln -s ${files}/usr/bin ${storeLike.system}/sw/bin
+mkdir ${storeLike.system}/etc; printf '127.0.0.1 localhost\\n10.1.1.1 own.lan\\n' >${storeLike.system}/etc/hosts
 cat >${storeLike.system}/init; chmod 755 ${storeLike.system}/init`;
 
 /** Returns how to take it away. Rejects on a host that has a store of its own. */

@@ -39,6 +39,10 @@ describe('what loads', () => {
       limits: { cpus: 8, memoryBytes: 16 * 1024 ** 3, tasks: 4096, diskBytes: 50e9 },
       timeouts: { jobMs: 21_600_000, startMs: 60_000 },
       nameservers: ['9.9.9.9'],
+      extraHosts: [
+        { name: 'mirror.example.org', address: '10.1.2.3' },
+        { name: 'ads.example.org', address: '0.0.0.0' },
+      ],
       binds: [
         { source: '/srv/cache/debian', target: '/var/cache/debian', writable: false },
         { source: '/srv/scratch', target: '/scratch', writable: true },
@@ -54,7 +58,7 @@ profiles:
   - {name: a, labels: [x], limits: {memory: none, disk: 1.5GiB}, environment: {A: "yes", B: "1"}, binds: [/a, "/b:/c:rw"]}
   - {name: b, labels: [y], template: {kind: directory, path: /srv/root}, max: 3, timeouts: {job: 500s}}
   - {name: c, labels: [z], template: {kind: nix-env, path: /nix/store/env}, nix: {access: daemon}, runnerSha256: ${'ab'.repeat(32)}}
-  - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse, nameservers: [1.1.1.1, 10.1.2.53]}
+  - {name: d, labels: [w], template: {kind: system, path: /srv/root}, nix: {access: none}, forks: refuse, nameservers: [1.1.1.1, 10.1.2.53], extraHosts: {git.lan: [10.0.0.5, "fd00::5"], up.lan: host-gateway}}
   - {name: g, labels: [t], template: {kind: system, path: /srv/root}, containers: podman, forks: accept}
   - {name: i, labels: [r], repositories: {allow: [team/*, o/r], deny: [team/secret]}, events: {deny: [schedule]}}
   - {name: h, labels: [s], template: {kind: nixos, path: /nix/store/system}, containers: podman}

@@ -154,6 +154,12 @@ test("resolvers of a profile's own are asked for every forge; one that they do n
   ]);
 });
 
+test('names that a profile knows by its extraHosts are not asked for', async () => {
+  const extraHosts = [{ name: 'forge.lan', address: '10.0.0.5' }];
+  const found = await nameserversFinding({ name: 'big', nameservers: ['10.1.2.53'], extraHosts }, ['forge.lan', 'forge.example.org'], look);
+  expect(found).toMatchObject([{ state: 'ok' }]);
+});
+
 test.each([
   [{ status: 405, code: 'METHOD_NOT_ALLOWED' }, 'ok', 'leads to this service'],
   [{ status: 401, code: 'TOKEN_MISSING' }, 'ok', 'leads to this service'],

@@ -50,6 +50,14 @@ describe('the unit of a job in a system of its own', () => {
   });
 });
 
+test('a system that makes its own /etc/hosts is given the names of its profile before its job', () => {
+  const names = { ...profile, extraHosts: [{ name: 'git.lan', address: '10.0.0.5' }] };
+  const files = guestFilesOf(names, { PATH: boot.path }, '10.0.0.5 git.lan\n');
+  expect(files[guestUnit]).toContain('ExecStartPre=/bin/sh /run/forgejo-runner/names\nExecStart=');
+  expect(files).toMatchObject({ hosts: '10.0.0.5 git.lan\n', names: expect.stringContaining('PATH=/usr/bin:/bin:$PATH\n') as string });
+  expect(guestUnitOf(profile, {})).not.toContain('ExecStartPre');
+});
+
 function inputOf(of: Profile, overlaid: readonly string[]): UnitInput {
   return { ...input, spec: { ...input.spec, profile: of }, rootPlan: { ...input.rootPlan, overlaid } };
 }
