@@ -2,7 +2,8 @@
 // each, and a warning for a name by which nothing would be reached. Pure.
 
 import { isIP } from 'node:net';
-import type { HostName, Network, Profile } from '../core/model.ts';
+import type { HostName, Network } from '../core/addresses.ts';
+import type { Profile } from '../core/model.ts';
 import { addressToNumber, refusedRanges } from '../core/subnets.ts';
 import { boundsOf } from './kinds.ts';
 import { describe, isMap, looksSecret, readScalar, type Findings, type Kind, type Section } from './reader.ts';

@@ -1,6 +1,6 @@
 // Promises the network of a configuration: a private pool that can be cut into subnets, and what machines may reach beside it. Pure.
 
-import type { Network } from '../core/model.ts';
+import type { Network } from '../core/addresses.ts';
 import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.ts';
 import { addressRange, boundsOf, flag, integer, nameserver, network } from './kinds.ts';
 import { describe, readScalar, type Findings, type Kind, type Section } from './reader.ts';

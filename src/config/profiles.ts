@@ -3,9 +3,10 @@
 
 import { delimiter, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { Bind, Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
+import type { Limits, NixAccess, Profile, Template, Timeouts } from '../core/model.ts';
 import { asksOrigin } from '../core/origin.ts';
 import type { Host } from './token-file.ts';
+import { readBind } from './binds.ts';
 import { readExtraHosts } from './extra-hosts.ts';
 import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
 import { readChoices } from './choices.ts';
@@ -212,34 +213,6 @@ function readLimits(section: Section | undefined): Limits {
 function readTimeouts(section: Section | undefined, jobMs: number): Timeouts {
   const read = (key: string, fallback: number): number => section?.get(key, duration(1_000)) ?? fallback;
   return { startMs: read('start', 60_000), pickMs: read('pick', 30_000), jobMs: read('job', jobMs), stopMs: read('stop', 10_000) };
-}
-
-function readBind(value: unknown, path: string, findings: Findings): Bind | undefined {
-  const place = absolutePath('what to bind');
-  if (typeof value === 'string') {
-    const [source, target = source, mode = 'ro', ...rest] = value.split(':');
-    if (rest.length > 0 || (mode !== 'ro' && mode !== 'rw'))
-      return findings.add(path, `is ${describe(value)}`, 'write /source:/target:ro or /source:/target:rw');
-    return bindOf(readScalar(source, path, place, findings), readScalar(target, path, place, findings), mode === 'rw', path, findings);
-  }
-  const section = openSection(value, path, ['source', 'target', 'writable'], findings);
-  if (section === undefined) return undefined;
-  const source = section.need('source', place);
-  const target = section.has('target') ? section.get('target', place) : source;
-  return bindOf(source, target, section.get('writable', flag) ?? false, path, findings);
-}
-
-function bindOf(
-  source: string | undefined,
-  target: string | undefined,
-  writable: boolean,
-  path: string,
-  findings: Findings,
-): Bind | undefined {
-  if (source === undefined || target === undefined) return undefined;
-  if (/^\/(?:$|(?:proc|sys|dev)(?:\/|$))/.test(target))
-    return findings.add(path, `has the target ${target}, which every machine has of its own`, 'choose another target');
-  return { source, target, writable };
 }
 
 function readEnvironment(section: Section, findings: Findings): Readonly<Record<string, string>> {

@@ -1,6 +1,7 @@
 // Promises the shape of a configuration that was read and checked: whole, frozen, durations in milliseconds, sizes in bytes, no secret.
 
-import type { Network, Profile, Scope } from '../core/model.ts';
+import type { Network } from '../core/addresses.ts';
+import type { Profile, Scope } from '../core/model.ts';
 
 export type ForgeConfig = {
   readonly name: string;

@@ -1,6 +1,7 @@
 // Promises the nouns of the whole program, all readonly, unions told apart by `kind` or `state`. Pure types and nothing else: no IO, no
 // clock, no defaults. Times are milliseconds of the time line (clock.ts), durations end in Ms, sizes in Bytes.
 
+import type { HostName } from './addresses.ts';
 import type { Absence, BackOff, Retry } from './memory.ts';
 import type { Choice, Origin } from './origin.ts';
 import type { Cool, Warm, WarmStart, Warmth } from './warmth.ts';
@@ -143,28 +144,6 @@ export type Limits = {
 
 /** startMs: launch to ready; pickMs: assigned to picked; jobMs: picked to done; stopMs: grace between asking and killing. */
 export type Timeouts = { readonly startMs: number; readonly pickMs: number; readonly jobMs: number; readonly stopMs: number };
-
-/** What machines reach, and by which addresses. */
-export type Network = {
-  /** First and last IPv4 address of the pool, cut into subnets of `prefix` bits; e.g. 192.168.100.0-192.168.199.255 with 24 = 100 slots. */
-  readonly pool: { readonly first: string; readonly last: string };
-  readonly prefix: number;
-  /** Resolvers that machines use; empty = those of the host (its own stub excluded). */
-  readonly nameservers: readonly string[];
-  /** CIDRs in private ranges that machines may reach all the same. */
-  readonly allow: readonly string[];
-  /** CIDRs that machines may not reach, also where `allow` has them; forge and resolvers stay reachable. */
-  readonly deny: readonly string[];
-  /** TCP ports of the host that machines may reach, beside the forge's and DNS. */
-  readonly openPorts: readonly number[];
-  /** Interfaces of the host that machines' packets may leave by; empty = any. */
-  readonly externalInterface: readonly string[];
-  /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
-  readonly masquerade: boolean;
-};
-
-/** A name that machines know by their /etc/hosts; `host-gateway` stands for this host, at the address that it has for the machine. */
-export type HostName = { readonly name: string; readonly address: string };
 
 /** A label set with what serves it. */
 export type Profile = {

@@ -1,6 +1,6 @@
 // Promises the /etc/hosts of one machine: itself, the names of its profile, and then what its template has there. Pure.
 
-import type { HostName } from '../core/model.ts';
+import type { HostName } from '../core/addresses.ts';
 import { subnetOf, type Pool } from '../core/subnets.ts';
 
 /** Lines for the names of a profile, in a machine of that slot; '' where there are none. */

@@ -2,7 +2,8 @@
 
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import type { HostName, Profile } from '../core/model.ts';
+import type { HostName } from '../core/addresses.ts';
+import type { Profile } from '../core/model.ts';
 import { isIpv4 } from './network.ts';
 import type { Endpoint } from './network.ts';
 import { exists } from './presence.ts';

@@ -4,10 +4,11 @@
 import { createHash } from 'node:crypto';
 import { refusedRanges, subnetOf } from '../core/subnets.ts';
 import type { Pool } from '../core/subnets.ts';
-import type { MachineId, Network as DriverNetwork } from '../core/model.ts';
+import type { Network as DriverNetwork } from '../core/addresses.ts';
+import type { MachineId } from '../core/model.ts';
 import { aliasOf, interfaceOf, namespaceOf } from './nspawn-unit.ts';
 
-export type { Network as DriverNetwork } from '../core/model.ts';
+export type { Network as DriverNetwork } from '../core/addresses.ts';
 
 /** An IPv4 address and TCP port of a forge. */
 export type Endpoint = { readonly address: string; readonly port: number };

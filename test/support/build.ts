@@ -1,6 +1,7 @@
 // Promises small builders for the nouns, so that a test says only what matters to it.
 
-import type { Job, JobList, Machine, Network, Policy, Profile, Reading, Registration, Runner, World } from '../../src/core/model.ts';
+import type { Network } from '../../src/core/addresses.ts';
+import type { Job, JobList, Machine, Policy, Profile, Reading, Registration, Runner, World } from '../../src/core/model.ts';
 import { runnerIdOf } from '../../src/core/naming.ts';
 
 export function aProfile(over: Partial<Profile> = {}): Profile {
