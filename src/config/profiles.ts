@@ -8,7 +8,7 @@ import { asksOrigin } from '../core/origin.ts';
 import type { Host } from './token-file.ts';
 import { readBind } from './binds.ts';
 import { readExtraHosts } from './extra-hosts.ts';
-import { absolutePath, cpus, duration, flag, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
+import { absolutePath, cpus, duration, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
 import { readChoices } from './choices.ts';
 import { readNameservers } from './network.ts';
 import { describe, isMap, looksSecret, openSection, readScalar, type Findings, type Section } from './reader.ts';
