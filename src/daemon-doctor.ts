@@ -9,6 +9,7 @@ import { loadConfig, type Config, type LoadOptions } from './config/config.ts';
 import type { Profile } from './core/model.ts';
 import { placeOf } from './core/token-rights.ts';
 import { askService, isNobody } from './daemon-ask.ts';
+import { looseEnds } from './daemon-ownership.ts';
 import { examineWebhook } from './daemon-doctor-webhook.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding, type Place } from './doctor.ts';
 import { examineHost, reachFromMachine, type Reached } from './driver/nspawn.ts';
@@ -41,7 +42,8 @@ export async function examine(source: LoadOptions): Promise<readonly Finding[]> 
       ),
     );
   const masked = (text: string): string => redactor.text(text);
-  return [...findings, ...found.flat()].map((one) => ({
+  const loose = config === undefined ? [] : ownershipFindings(config, source.file);
+  return [...findings, ...loose, ...found.flat()].map((one) => ({
     ...one,
     sentence: masked(one.sentence),
     remedy: one.remedy === null ? null : masked(one.remedy),
@@ -126,6 +128,13 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
     ...(network?.masquerade === false ? ['without network.masquerade it must have a way back to network.pool'] : []),
   ];
   return faultAt(place, { what, remedy: hints.join('; ') });
+}
+
+function ownershipFindings(config: Config, file: string | undefined): readonly Finding[] {
+  const place = at('ownership');
+  const faults = looseEnds(config, file);
+  if (faults.length > 0) return faults.map((fault) => faultAt(place, fault, 'warning'));
+  return [wellAt(place, 'Only root can change the state directory, the configuration, and where tokens lie.')];
 }
 
 type Read = { readonly config: Config | undefined; readonly findings: readonly Finding[] };

@@ -5,10 +5,12 @@ import { hostTime } from './clock.ts';
 import { configHashOf, type Config } from './config/config.ts';
 import { createRunnerLogs, type RunnerLogs } from './http/app.ts';
 import { openApi } from './daemon-api.ts';
+import { looseEnds } from './daemon-ownership.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
 import { createLiveConfig, type LiveOptions } from './daemon-reload.ts';
 import { keepStatuses } from './daemon-statuses.ts';
 import { openTraces } from './daemon-traces.ts';
+import { faultSentence } from './doctor.ts';
 import type { Events } from './events.ts';
 import type { RootLog } from './log.ts';
 import type { Reconciler } from './reconciler/reconciler.ts';
@@ -28,13 +30,16 @@ export type Order = 'reload' | 'drain' | 'resume';
 /** `ending` aborts when the service is to detach. Orders that came before `obey` is called are given to it at once. */
 export type Orders = { readonly ending: AbortSignal; obey(take: (order: Order, by: string) => void): void };
 
+/** `file`: where the configuration was read, if not from the environment alone. */
+export type Origin = { readonly file?: string; readonly read: LiveOptions['read'] };
+
 /** Runs until `ending` aborts or a drain is through. Rejects with the code that main turns into an exit code, or with a bug. */
-export async function runDaemon(config: Config, voice: Voice, orders: Orders, read: LiveOptions['read']): Promise<void> {
+export async function runDaemon(config: Config, voice: Voice, orders: Orders, { file, read }: Origin): Promise<void> {
   const { version, log, events } = voice;
   const metrics = createMetrics({ now: hostTime.monotonic, ...config.metrics });
   events.follow((fact) => metrics.take(fact));
   log.info('start', { version, controllerId: config.controllerId, config: configHashOf(config), pid: process.pid });
-  for (const warning of config.warnings) log.warn('warning', {}, warning);
+  for (const warning of [...config.warnings, ...looseEnds(config, file).map(faultSentence)]) log.warn('warning', {}, warning);
   const closeTraces = await openTraces(config, voice);
   const parts = await openParts(config, { ...voice, onAnswer: (...answer) => metrics.forgeAnswered(...answer) });
   let result: string;

@@ -50,9 +50,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const events = createEvents(hostTime.wall);
   const prioritised = writesToJournal(process.env, 1);
   const log = createLog({ level: config.logLevel, prioritised, redactor, tap: (said) => events.publish(said) });
-  await runDaemon(config, { version: pkg.version, log, mask: redactor.text, events }, orders, (guarded) =>
-    loadConfig({ ...source, guarded }),
-  );
+  const voice = { version: pkg.version, log, mask: redactor.text, events };
+  await runDaemon(config, voice, orders, { ...source, read: (guarded) => loadConfig({ ...source, guarded }) });
   return 0;
 }
 

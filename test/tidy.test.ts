@@ -44,7 +44,7 @@ const nowhere = /^$/;
 // Lower never imports higher. Files of one group may import each other; files of one height but other groups may not.
 const groups: readonly (readonly [pattern: RegExp, group: string, height: number])[] = [
   [/^src\/core\//, 'core', 0],
-  [/^src\/(?:errors|claim|clock|events|doctor|commands|log(?:-[a-z-]+)?)\.ts$/, 'base', 1],
+  [/^src\/(?:errors|claim|clock|events|doctor|commands|ownership|log(?:-[a-z-]+)?)\.ts$/, 'base', 1],
   [/^src\/(?:forge\/forge|driver\/driver|store\/store|archive\/archive)\.ts$/, 'ports', 2],
   [/^src\/config\//, 'config', 2],
   [/^src\/metrics\//, 'metrics', 3],

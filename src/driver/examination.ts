@@ -7,12 +7,12 @@ import { dirname, join } from 'node:path';
 import type { Profile } from '../core/model.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from '../doctor.ts';
 import { isControllerError } from '../errors.ts';
+import { looseOf } from '../ownership.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
 import { imageOf } from './image.ts';
 import { missingInterfaces } from './network-host.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
-import { looseOf } from './ownership.ts';
 import { entryIsThere, exists } from './presence.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };

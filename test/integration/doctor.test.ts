@@ -190,6 +190,15 @@ test('a template without Nix is told to a profile that asks for a store of its o
   ]);
 });
 
+test('a folder that others than root may write is told with what they could change by it, and what to do', async () => {
+  const config = await configured();
+  await chmod(folder, 0o777);
+  const [loose, ...more] = at(await told(config), 'configuration', 'ownership');
+  expect(more).toEqual([]);
+  expect(loose).toMatchObject({ state: 'warning', remedy: `chmod go-w ${folder}` });
+  expect(loose?.sentence).toContain(`${folder}/state and ${folder}/config.yaml and ${folder}/token`);
+});
+
 test('a token file that is missing is a mistake, and everything else is looked at', async () => {
   const config = await configured({ runner: '12.8.1' });
   await rm(join(folder, 'token'));

@@ -171,6 +171,19 @@ test('a second copy on the same state directory is refused with exit code 4', as
   }
 });
 
+test('a state directory that others than root may write is told at the start, which goes on', async () => {
+  const path = await configured();
+  const store = await openFileStore({ stateDir: join(folder, 'state'), controllerId: 'argv' });
+  await chmod(join(folder, 'state'), 0o733);
+  try {
+    const { code, stdout } = await end(['--config', path]);
+    expect(code).toBe(4);
+    expect(stdout).toMatch(/"event":"warning".*Others than root could change what lies at .*state, .* has mode 0733: chmod go-w .*state\./);
+  } finally {
+    await store.close();
+  }
+});
+
 test('without an endpoint for traces nothing of OpenTelemetry is loaded; with one it is', async () => {
   const hook = `import { registerHooks } from 'node:module';
     import { writeSync } from 'node:fs';

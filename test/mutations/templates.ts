@@ -77,8 +77,22 @@ export const templateTargets: readonly Target[] = [
     ],
   },
   {
-    file: 'src/driver/ownership.ts',
-    tests: ['test/integration/driver-ownership.test.ts'],
+    file: 'src/daemon-ownership.ts',
+    tests: ['test/integration/daemon-ownership.test.ts'],
+    mutations: [
+      ['who may write the configuration itself does not matter', 'looked(path, whole.includes(path))', 'looked(path, false)'],
+      ['the way to a token does not matter', '[...whole, ...others]', 'whole'],
+      ['each thing in a loose place is told by itself', 'faults.set(loose.path, fault)', 'faults.set(path, fault)'],
+      [
+        'a place that cannot be looked at ends the start',
+        "if (!(error instanceof Error) || !('code' in error)) throw error;",
+        'throw error;',
+      ],
+    ],
+  },
+  {
+    file: 'src/ownership.ts',
+    tests: ['test/integration/ownership.test.ts'],
     mutations: [
       ['a folder of everybody is as good as one of root', '?? modeFault(at, found);', ';'],
       ['a runner that others may write is well', 'if (last && !self) return', 'if (last) return'],

@@ -4,12 +4,13 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 
-/** Where others may change it, and how; `self`: also the thing itself must be root's, for the host runs it. Undefined when nobody may. */
-export type Loose = { readonly path: string; readonly why: string };
+/** Where others may change it, and how. */
+export type Loose = { readonly path: string; readonly why: string; readonly remedy: string };
 
 /** As the kernel does. */
 const mostLinks = 40;
 
+/** `self`: also the thing itself must be root's, not only every folder on the way. Undefined when nobody else may change it. */
 export function looseOf(path: string, self = false, links = 0): Loose | undefined {
   const { root } = parse(path);
   const steps = path
@@ -24,7 +25,7 @@ export function looseOf(path: string, self = false, links = 0): Loose | undefine
     // What is not there is told by whoever needs it.
     if (found === undefined) return undefined;
     if (found.isSymbolicLink()) {
-      if (links >= mostLinks) return { path: at, why: 'is one of too many links' };
+      if (links >= mostLinks) return { path: at, why: 'is one of too many links', remedy: 'name the place itself' };
       const rest = steps.slice(index);
       return ownerFault(at, found) ?? looseOf(join(resolve(folder, readlinkSync(at)), ...rest), self, links + 1);
     }
@@ -37,13 +38,14 @@ export function looseOf(path: string, self = false, links = 0): Loose | undefine
 }
 
 function ownerFault(path: string, { uid }: Stats): Loose | undefined {
-  return uid === 0 || uid === process.getuid?.() ? undefined : { path, why: `belongs to uid ${uid}` };
+  return uid === 0 || uid === process.getuid?.() ? undefined : { path, why: `belongs to uid ${uid}`, remedy: `chown root ${path}` };
 }
 
 /** In a sticky folder only who owns an entry may replace it, and its owner is looked at. */
 function modeFault(path: string, found: Stats): Loose | undefined {
   const loose = (found.mode & 0o022) !== 0 && !(found.isDirectory() && (found.mode & 0o1000) !== 0);
-  return loose ? { path, why: `has mode ${(found.mode & 0o7777).toString(8).padStart(4, '0')}` } : undefined;
+  const why = `has mode ${(found.mode & 0o7777).toString(8).padStart(4, '0')}`;
+  return loose ? { path, why, remedy: `chmod go-w ${path}` } : undefined;
 }
 
 function isSticky(path: string): boolean {
