@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { audit, sentencesOf } from './audit.ts';
 import { compareVersions, movingTagsOf, versionOf, type Version } from './release-tags.ts';
 
 const refuse = (sentence: string): never => {
@@ -65,6 +66,15 @@ function examine(text: string): { readonly version: Version; readonly notes: str
   return { version, notes: notesOf(text) };
 }
 
+/** A lock without packages has nothing to be asked. */
+function checkPackages(): void {
+  if (Object.keys(json('package-lock.json').packages ?? {}).length < 2) return;
+  const found = audit();
+  const said = sentencesOf(found).join('\n');
+  if ('unasked' in found) process.stderr.write(`release: ${said}\n`);
+  else if (found.advisories.length > 0) refuse(`something is known against packages of the program:\n${said}`);
+}
+
 /** Makes the tags; those that move are told with where they were, so that whoever pushes moves what was seen and nothing else. */
 function tag(text: string, version: Version, notes: string): readonly string[] {
   const moving = movingTagsOf(version, versionsTagged()).map((name) => {
@@ -89,6 +99,7 @@ function main(args: readonly string[]): void {
     (option === '--push' && remote !== undefined && args.length === 3);
   if (text === '' || !known) refuse('release VERSION [--dry-run | --push REMOTE]');
   const { version, notes } = examine(text);
+  checkPackages();
   const names = [`v${text}`, ...movingTagsOf(version, versionsTagged())];
   process.stdout.write(`${names.join(' ')} -> ${git('rev-parse', '--short', 'HEAD')}\n\n${notes}\n`);
   if (option === '--dry-run') return;

@@ -76,6 +76,7 @@ const workflowSchema = z.object({
   on: z.object({
     push: z.unknown(),
     pull_request: z.unknown(),
+    schedule: z.array(z.strictObject({ cron: z.string() })),
     workflow_dispatch: z.object({ inputs: z.record(z.string(), z.object({ type: z.string(), default: z.boolean() })) }),
   }),
   jobs: z.record(z.string(), z.object({ if: z.string().optional(), 'runs-on': z.array(z.string()), steps: z.array(stepSchema) })),
@@ -112,7 +113,13 @@ describe("the project's own workflow", () => {
     const runs = new Set(stepsOf(always).map(({ run }) => run));
     const wanted = ['./scripts/test check', './scripts/test fast', './scripts/test simulate', 'npm run build'];
     expect(wanted.filter((line) => !runs.has(line))).toEqual([]);
-    expect(Object.keys(workflow.on)).toEqual(['push', 'pull_request', 'workflow_dispatch']);
+    expect(Object.keys(workflow.on)).toEqual(['push', 'pull_request', 'schedule', 'workflow_dispatch']);
+  });
+
+  test('audits the packages of the program every week, and at no push: what becomes known is nobody’s change', () => {
+    expect(workflow.jobs['audit']).toMatchObject({ if: "github.event_name == 'schedule'", steps: [{}, { run: 'npm run audit' }] });
+    expect(stepsOf(always).map(({ run }) => run)).not.toContain('npm run audit');
+    expect(read('scripts/test')).not.toContain('audit');
   });
 
   test('runs scripts of this tree and takes nothing from elsewhere but the checkout', () => {
