@@ -340,6 +340,12 @@ in
           Default: any. Which of them it takes is up to the host's routes.
         '';
       };
+      mtu = mkOption {
+        type = types.nullOr (types.ints.between 576 65535);
+        default = null;
+        example = 1400;
+        description = "MTU of the interfaces of machines. Default: that of the way to the internet, or the smallest of `externalInterface`, when the service starts.";
+      };
       nat.enable = mkOption {
         type = types.bool;
         default = true;

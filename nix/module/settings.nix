@@ -110,6 +110,7 @@ in
         allow
         deny
         openPorts
+        mtu
         ;
       externalInterface = lib.toList cfg.network.externalInterface;
       masquerade = if cfg.network.nat.enable then null else false;

@@ -5,9 +5,11 @@ import { addressToNumber, numberToAddress, slotCountOf } from '../core/subnets.t
 import { addressRange, boundsOf, flag, integer, nameserver, network } from './kinds.ts';
 import { describe, readScalar, type Findings, type Kind, type Section } from './reader.ts';
 
-const keys = ['pool', 'prefix', 'nameservers', 'allow', 'deny', 'openPorts', 'externalInterface', 'masquerade'] as const;
+const keys = ['pool', 'prefix', 'nameservers', 'allow', 'deny', 'openPorts', 'externalInterface', 'masquerade', 'mtu'] as const;
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'];
 const port = integer(1, 65_535);
+/** Every way takes packets of 576 bytes in IPv4. */
+const mtuKind = integer(576, 65_535, 'a whole number of bytes from 576 to 65535, such as 1400');
 
 /** An interface of this host by which packets may leave it. The kernel takes more letters; no one uses them. */
 const interfaceName: Kind<string> = {
@@ -39,6 +41,7 @@ export function readNetwork(root: Section, findings: Findings): Network {
       findings.warn(path, `${cidr} includes link-local addresses: jobs may read this machine's cloud metadata`);
     allow.push(cidr);
   }
+  const mtu = section?.get('mtu', mtuKind);
   return {
     pool,
     prefix,
@@ -52,6 +55,7 @@ export function readNetwork(root: Section, findings: Findings): Network {
       .filter((item) => item !== undefined),
     externalInterface: readInterfaces(section, findings),
     masquerade: section?.get('masquerade', flag) ?? true,
+    ...(mtu === undefined ? {} : { mtu }),
   };
 }
 

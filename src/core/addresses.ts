@@ -17,6 +17,8 @@ export type Network = {
   readonly externalInterface: readonly string[];
   /** Whether what leaves has the address of this host; else that of the machine, and the operator sees to the way back. */
   readonly masquerade: boolean;
+  /** Of the interfaces of machines; undefined = that of the way out of this host. */
+  readonly mtu?: number;
 };
 
 /** A name that machines know by their /etc/hosts; `host-gateway` stands for this host, at the address that it has for the machine. */

@@ -13,6 +13,7 @@ import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } fro
 import { imageOf } from './image.ts';
 import { missingInterfaces } from './network-host.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
+import { resolversFault, resolversOf } from './resolvers.ts';
 import { entryIsThere, exists } from './presence.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
@@ -39,6 +40,7 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     const checks = configuredChecks({ ...input, stateDir, log: { info: heard, warn: heard } });
     looks.push(...checks.map((check) => findingsOfCheck(check)));
     looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
+    looks.push(findingsOf({ area: host, name: 'resolvers' }, () => resolvers(input.network)));
     if (input.network.externalInterface.length > 0)
       looks.push(findingsOf({ area: host, name: 'external interface' }, () => uplinks(input.network.externalInterface)));
     for (const profile of input.profiles) {
@@ -99,6 +101,13 @@ async function forwarding(): Promise<readonly Finding[]> {
   if ((await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim() === '1') return [wellAt(place, 'net.ipv4.ip_forward is on.')];
   const what = 'net.ipv4.ip_forward is off; the service turns it on when it starts';
   return [faultAt(place, { what, remedy: 'set it to 1 for good, in /etc/sysctl.d' }, 'warning')];
+}
+
+async function resolvers(network: ExaminationInput['network']): Promise<readonly Finding[]> {
+  const place = { area: host, name: 'resolvers' };
+  const found = await resolversOf(network);
+  const fault = resolversFault(found);
+  return [fault === undefined ? wellAt(place, `Machines ask ${found.join(', ')} for names.`) : faultAt(place, fault, 'warning')];
 }
 
 /** One that comes and goes, as those of a VPN do, keeps no service from starting; without any, no machine reaches anything. */

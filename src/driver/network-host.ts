@@ -1,27 +1,36 @@
 // Promises what the network of machines needs to know of this host: the uplink, and the forges' addresses as they resolve now.
 
 import { lookup } from 'node:dns/promises';
-import { readFile } from 'node:fs/promises';
 import type { HostName } from '../core/addresses.ts';
 import type { Profile } from '../core/model.ts';
-import { isIpv4 } from './network.ts';
-import type { Endpoint } from './network.ts';
+import { tryRun } from './exec.ts';
+import { isIpv4, type DriverNetwork, type Endpoint } from './network.ts';
 import { exists } from './presence.ts';
+import { readText } from './template.ts';
 
-/** The smallest MTU of these interfaces, or that of the one with the default route where none is named; 1500 when there is none. */
-export async function uplinkMtu(names: readonly string[]): Promise<number> {
+/** Any address of the internet: the kernel is asked for the way there, and nothing is sent. */
+const faraway = '9.9.9.9';
+
+/**
+ * What is configured; else the smallest MTU of the named interfaces; else that of the way to the internet, by whatever routes and rules lead
+ * there; 1500 when there is none. Packets of machines need not be cut on their way out, nor be lost where that is not told to them.
+ */
+export async function machineMtu({ mtu, externalInterface: names }: DriverNetwork): Promise<number> {
+  if (mtu !== undefined) return mtu;
   const missing = await missingInterfaces(names);
-  const uplinks = names.length > 0 ? names.filter((name) => !missing.includes(name)) : await defaultUplinks();
-  const found = await Promise.all(uplinks.map(async (name) => Number(await readFile(`/sys/class/net/${name}/mtu`, 'utf8'))));
-  const usable = found.filter((mtu) => Number.isInteger(mtu) && mtu >= 576);
+  const route = names.length > 0 ? undefined : wayIn((await tryRun('ip', ['-4', 'route', 'get', faraway], { timeoutMs: 5_000 })).stdout);
+  const uplinks = names.length > 0 ? names.filter((name) => !missing.includes(name)) : route === undefined ? [] : [route.name];
+  const found = await Promise.all(uplinks.map(async (name) => Number(await readText(`/sys/class/net/${name}/mtu`))));
+  const usable = [...found, ...(route?.mtu === undefined ? [] : [route.mtu])].filter((one) => Number.isInteger(one) && one >= 576);
   return usable.length === 0 ? 1500 : Math.min(...usable, 65_535);
 }
 
-async function defaultUplinks(): Promise<readonly string[]> {
-  const routes = await readFile('/proc/net/route', 'utf8');
-  const lines = routes.split('\n').map((line) => line.split('\t'));
-  const name = lines.find((fields) => fields[1] === '00000000' && fields[7] === '00000000')?.[0];
-  return name === undefined ? [] : [name];
+/** The interface, and the MTU of the route where it has one, as `ip route get` tells; undefined where there is no way. */
+export function wayIn(said: string): { readonly name: string; readonly mtu?: number } | undefined {
+  const name = / dev (\S+)/.exec(said)?.[1];
+  const mtu = / mtu (?:lock )?(\d+)/.exec(said)?.[1];
+  if (name === undefined || name === 'lo') return undefined;
+  return { name, ...(mtu === undefined ? {} : { mtu: Number(mtu) }) };
 }
 
 /** Those that this host has no interface of, now. */

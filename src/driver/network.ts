@@ -85,7 +85,8 @@ export type OwnNameservers = ReadonlyMap<MachineId, readonly string[]>;
  * `nft -f`: our one table, replaced as a whole in one transaction. What a machine may not reach is rejected, so that a step fails at once
  * and does not hang; forged packets and those of neighbours are dropped. Names are asked of the resolvers alone, or of this host: whoever
  * keeps a log of names there sees all of them. Whom a machine may ask, and by which interface its packets leave, is decided before what is
- * established: a flow of the slot's last machine, or a route that changed, opens nothing.
+ * established: a flow of the slot's last machine, or a route that changed, opens nothing. Of new connections the packets that come back are to fit
+ * the way that they take, whatever the machine's own interface has: a VPN may have come up since, or one address have a way of its own.
  */
 export function rulesOf({ controllerId, network, endpoints, nameservers }: RulesInput, own: OwnNameservers = new Map()): string {
   const table = `inet ${tableOf(controllerId)}`;
@@ -144,6 +145,10 @@ ${uplinks.length === 0 ? '' : `    iifgroup ${group} oifname != @uplinks reject 
     ip daddr @allowed accept
     meta l4proto { tcp, udp } th dport { 53, 853 } reject with icmpx admin-prohibited
     ip daddr @refused reject with icmpx admin-prohibited
+  }
+  chain fit {
+    type filter hook forward priority mangle; policy accept;
+    iifgroup ${group} tcp flags syn tcp option maxseg size set rt mtu
   }
 ${network.masquerade ? hideChainOf(group, uplinks.length > 0) : ''}}
 `;

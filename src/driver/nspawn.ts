@@ -25,12 +25,13 @@ import { listMachines } from './listing.ts';
 import { dropDatabases } from './nix-own.ts';
 import { prepareHost } from './making.ts';
 import { nameserversOfMachines, writeMarker } from './marker.ts';
-import { namesOf, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { machineMtu, namesOf, resolveEndpoints } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
-import { fillRoot, fillShared, resolversOf } from './root.ts';
+import { resolversIn, resolversOf, tellOfResolvers } from './resolvers.ts';
+import { fillRoot, fillShared } from './root.ts';
 import type { RootImage } from './template.ts';
 import { exists } from './presence.ts';
 import { findTraces, isTakenByOthers, leftoversOf } from './traces.ts';
@@ -104,7 +105,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     const [images, resolvers, mtu, endpoints] = await Promise.all([
       Promise.all([...templates].map(async ([key, profile]) => [key, await preparedImageOf(stateDir, profile)] as const)),
       resolversOf(network),
-      uplinkMtu(network.externalInterface),
+      machineMtu(network),
       resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], namesOf(wanted.profiles), (url, error) =>
         log.warn(
           'host-error',
@@ -113,6 +114,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
         ),
       ),
     ]);
+    tellOfResolvers(resolvers, wanted.profiles, log);
     await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers }, await nameserversOfMachines(stateDir));
     await dropDatabases(
       stateDir,
@@ -197,7 +199,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     // The network first: it is made by others while we make the root.
     const shared = fillShared(paths, { spec, image, pool: poolOf(network) }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
-    await Promise.all([shared, makeRoot(spec, image, nameservers ?? host.resolvers), firewall.look()]);
+    await Promise.all([shared, makeRoot(spec, image, nameservers ?? resolversIn(spec.slot, host.resolvers, network)), firewall.look()]);
     await way.launch({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');

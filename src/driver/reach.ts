@@ -8,11 +8,11 @@ import { ControllerError } from '../errors.ts';
 import type { Profile } from '../core/model.ts';
 import { claimDoctor, doctorsId as id } from './doctor-claim.ts';
 import { fingerprint, perform, run, tryPerform } from './exec.ts';
-import { namesOf, resolveEndpoints, uplinkMtu } from './network-host.ts';
+import { machineMtu, namesOf, resolveEndpoints } from './network-host.ts';
 import { extraHostsOf } from './hosts-file.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings, poolOf, rulesOf, tableOf, type DriverNetwork, type LinkInput } from './network.ts';
 import { interfaceOf, namespaceOf } from './nspawn-unit.ts';
-import { resolversOf } from './root.ts';
+import { resolversIn, resolversOf } from './resolvers.ts';
 
 export type ReachInput = { readonly controllerId: string; readonly network: DriverNetwork; readonly profiles: readonly Profile[] };
 
@@ -27,12 +27,13 @@ export async function reachFromMachine(
   urls: readonly string[],
 ): Promise<ReadonlyMap<string, Reached>> {
   const names = namesOf(profiles);
-  const [resolvers, mtu, endpoints] = await Promise.all([
+  const [found, mtu, endpoints] = await Promise.all([
     resolversOf(network),
-    uplinkMtu(network.externalInterface),
+    machineMtu(network),
     resolveEndpoints(urls, names, () => undefined),
   ]);
   const link: LinkInput = { controllerId, id, slot: freeSlotOf(network), network, mtu };
+  const resolvers = resolversIn(link.slot, found, network);
   const table = tableOf(controllerId);
   // The table of a service that runs, or of machines that run on without one, is the one to be tried.
   const made = (await fingerprint(table, stepMs)) === undefined;

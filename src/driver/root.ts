@@ -10,20 +10,8 @@ import { ownStorageOf, storageFolder } from './engine.ts';
 import { guestFilesOf } from './guest.ts';
 import { extraHostsOf, hostsFileOf } from './hosts-file.ts';
 import { initScript } from './init-script.ts';
-import { isIpv4, nameserversOf } from './network.ts';
-import type { DriverNetwork } from './network.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
-import { readText, type RootImage } from './template.ts';
-
-/** Resolvers for machines: the configured ones, or the host's, looked for behind a local stub if need be. */
-export async function resolversOf(network: DriverNetwork): Promise<readonly string[]> {
-  if (network.nameservers.length > 0) return network.nameservers.filter(isIpv4);
-  for (const path of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
-    const found = nameserversOf(await readText(path));
-    if (found.length > 0) return found.slice(0, 3);
-  }
-  return [];
-}
+import type { RootImage } from './template.ts';
 
 /** The runner's own clock only has to be later than the reconciler's, which alone says in Forgejo and /status that a job was too long. */
 const runnerClockMarginMs = 30_000;

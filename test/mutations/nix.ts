@@ -67,6 +67,7 @@ export const nixTargets: readonly Target[] = [
         '${group} oifname != @uplinks reject',
         '${group} ct state new oifname != @uplinks reject',
       ],
+      ['a VPN that came up loses what is large', 'iifgroup ${group} tcp flags syn', 'oifgroup ${group} tcp flags syn'],
       [
         'what leaves is masked whatever was said',
         "network.masquerade ? hideChainOf(group, uplinks.length > 0) : ''",

@@ -204,6 +204,7 @@ in
       ];
       externalInterface = "enp1s0";
       nat.enable = false;
+      mtu = 1380;
     };
     profiles.inside = {
       labels = [ "inside" ];

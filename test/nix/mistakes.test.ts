@@ -143,6 +143,7 @@ const slips: readonly (readonly [module: string, words: RegExp])[] = [
   [more('network.nat.enable = "no";'), /network\.nat\.enable' is not of type/],
   [more('profiles.a.container.nameservers = "9.9.9.9";'), /profiles\.a\.container\.nameservers' is not of type/],
   [more('profiles.a.container.extraHosts."git.lan" = "codeberg.org";'), /profiles\.a\.container\.extraHosts.*' is not of type/],
+  [more('network.mtu = 100;'), /network\.mtu' is not of type/],
   [more('network.openPorts = [ 70000 ];'), /network\.openPorts.*' is not of type/],
   [
     `{ imports = [ ${more('network.pool = "10.0.0.0/8";')} { ${service('network.pool = "10.1.0.0/16";')} } ]; }`,

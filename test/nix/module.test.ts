@@ -258,7 +258,8 @@ test('the driver nixos-container has its command, its unit and its folders on th
 
 test('uplinks, masquerading and name servers of a profile reach the service as its own settings, and are left to it where nothing is set', async () => {
   const { network, profiles } = await loaded('network');
-  expect(network).toMatchObject({ externalInterface: ['enp1s0'], masquerade: false, nameservers: ['9.9.9.9'] });
+  expect(network).toMatchObject({ externalInterface: ['enp1s0'], masquerade: false, nameservers: ['9.9.9.9'], mtu: 1380 });
+  expect((await loaded('away')).network).not.toHaveProperty('mtu');
   expect(profiles).toMatchObject([{ name: 'inside', nameservers: ['10.1.2.53'] }]);
   expect((await loaded('away')).profiles[0]).not.toHaveProperty('nameservers');
   expect((await loaded('uplinks')).network).toMatchObject({ externalInterface: ['enp1s0', 'wg0'], masquerade: true });

@@ -27,11 +27,13 @@ describe('what loads', () => {
       http,
       profiles,
       telemetry: _telemetry,
+      network: { mtu: _mtu, ...network },
       ...rest
     } = config;
     const { tokenFile: _tokenFile, ...open } = http;
     expect(plain.http).toEqual({ ...open, socket: '/run/forgejo-runner-controller/build-host.sock' });
     expect(plain).toMatchObject({ ...rest, warnings: plain.warnings });
+    expect(plain.network).toEqual(network);
     expect(profiles[0]).toEqual(plain.profiles[0]);
     expect(profiles[1]).toMatchObject({
       labels: ['debian-12', 'large'],
@@ -63,7 +65,7 @@ profiles:
   - {name: i, labels: [r], repositories: {allow: [team/*, o/r], deny: [team/secret]}, events: {deny: [schedule]}}
   - {name: h, labels: [s], template: {kind: nixos, path: /nix/store/system}, containers: podman}
   - {name: e, labels: [v], nix: {access: own}}
-network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false}
+network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false, mtu: 1380}
 `;
     const config = await load({ yaml });
     expect(await load({ yaml: renderConfig(config) })).toEqual(config);
@@ -109,6 +111,7 @@ network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/2
   test('machines leave by any interface with the address of the host, and ask the resolvers of the network, where nothing else is said', async () => {
     const { network, profiles } = await load({ yaml: `${basicYaml}profiles: [{labels: a, nameservers: []}]` });
     expect(network).toMatchObject({ externalInterface: [], masquerade: true });
+    expect(network).not.toHaveProperty('mtu');
     expect(profiles[0]).not.toHaveProperty('nameservers');
   });
 
@@ -277,6 +280,7 @@ describe('what is refused', () => {
     ],
     ['network.externalInterface[0]', `${basicYaml}network: {externalInterface: ["${'e'.repeat(16)}"]}`, 'at most 15 characters'],
     ['network.externalInterface[0]', `${basicYaml}network: {externalInterface: ['eth0" }; flush ruleset; {']}`, 'write the name'],
+    ['network.mtu', `${basicYaml}network: {mtu: 500}`, 'from 576 to 65535, such as 1400'],
     ['network.masquerade', `${basicYaml}network: {masquerade: maybe}`, 'write true or false'],
     ['profiles[0].nameservers[0]', `${basicYaml}profiles: [{labels: a, nameservers: [127.0.0.53]}]`, 'the machine itself'],
     ['profiles[0].nameservers[1]', `${basicYaml}profiles: [{labels: a, nameservers: [9.9.9.9, "::1"]}]`, 'write the IPv4 address'],

@@ -1,8 +1,10 @@
 // Promises the texts for `ip -batch` and `nft -f`, as data: who may reach what is read off here without a host.
 
 import { describe, expect, test } from 'vitest';
+import { wayIn } from '../../src/driver/network-host.ts';
 import { hostBatchOf, isIpv4, linkGroupOf, machineBatchOf, nameserversOf, rulesOf, tableOf } from '../../src/driver/network.ts';
-import { aNetwork } from '../support/build.ts';
+import { resolversIn, tellOfResolvers } from '../../src/driver/resolvers.ts';
+import { aNetwork, aProfile } from '../support/build.ts';
 
 const network = aNetwork();
 const link = { controllerId: 'main', id: 'j0000001abc', slot: 2, network, mtu: 1400 };
@@ -130,6 +132,15 @@ describe('the rules', () => {
     expect(plain).not.toContain('@uplinks');
   });
 
+  test('what connects is told the size of packets that its way takes, and nobody else is (I6)', () => {
+    const lines = chainOf('fit')
+      .split('\n')
+      .slice(2)
+      .map((line) => line.trim());
+    expect(chainOf('fit')).toContain('type filter hook forward priority mangle; policy accept;');
+    expect(lines).toEqual([`iifgroup ${linkGroupOf('main')} tcp flags syn tcp option maxseg size set rt mtu`]);
+  });
+
   test('without masquerade nothing is masked, and all the rest of the rules is the same', () => {
     const open = rulesOf({ controllerId: 'main', network: { ...network, masquerade: false }, endpoints: [], nameservers: [] });
     const masked = rulesOf({ controllerId: 'main', network, endpoints: [], nameservers: [] });
@@ -160,6 +171,31 @@ test.each([
   ['search example.org\n', []],
 ])('resolvers that a machine can use: %j', (text, expected) => {
   expect(nameserversOf(text)).toEqual(expected);
+});
+
+test.each([
+  ['9.9.9.9 via 192.0.2.1 dev eth0 src 192.0.2.2 uid 0 \n    cache \n', { name: 'eth0' }],
+  ['9.9.9.9 dev wg0 table 51820 src 10.2.0.2 uid 0 \n    cache mtu 1380 \n', { name: 'wg0', mtu: 1380 }],
+  ['9.9.9.9 via 10.0.0.1 dev tun0 src 10.0.0.2 uid 0 \n    cache mtu lock 1370 \n', { name: 'tun0', mtu: 1370 }],
+  ['local 9.9.9.9 dev lo src 9.9.9.9 uid 0 \n    cache <local> \n', undefined],
+  ['', undefined],
+])('the way to the internet is read off %j', (said, expected) => {
+  expect(wayIn(said)).toEqual(expected);
+});
+
+test('machines ask their host where there is no resolver that they can reach, and that is told unless every profile has its own', () => {
+  expect(resolversIn(2, [], network)).toEqual(['192.168.102.10']);
+  expect(resolversIn(2, ['9.9.9.9'], network)).toEqual(['9.9.9.9']);
+  const said: string[] = [];
+  const log = { warn: (_event: unknown, _facts?: unknown, message = '') => void said.push(message) };
+  const own = aProfile({ nameservers: ['10.1.2.53'] });
+  tellOfResolvers(['9.9.9.9'], [aProfile()], log);
+  tellOfResolvers([], [own], log);
+  expect(said).toEqual([]);
+  tellOfResolvers([], [own, aProfile()], log);
+  expect(said).toEqual([
+    expect.stringMatching(/name no IPv4 resolver but loopback's.*: let its resolver listen .* or set network\.nameservers\.$/),
+  ]);
 });
 
 test.each([
