@@ -117,7 +117,7 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
   }
   if (/CERT|SIGNATURE|SSL|TLS/.test(code)) {
     const remedy =
-      'put the authority that signed its certificate into the template, for the runner and for git, or have it signed by a public one';
+      'let machines trust the authority that signed its certificate (docs/OPERATIONS.md, *A forge with a certificate of your own*), or have it signed by a public one';
     return faultAt(place, { what: `${what}: its certificate is not trusted by what a machine has from Node`, remedy }, 'warning');
   }
   const remedy = 'machines have IPv4 only: give its server an IPv4 address, and write that or its name as url or instanceUrl';
@@ -222,10 +222,10 @@ export function forgeFindings({ name, url, tokenFile }: Pick<Forge, 'name' | 'ur
 }
 
 /** What to do where no answer comes; the code is node's. */
-function remedyOf(url: string, errno: unknown): string {
+function remedyOf(url: string, errno: unknown): string | undefined {
   if (errno === 'ERR_SSL_WRONG_VERSION_NUMBER') return `write ${url.replace(/^https:/, 'http:')}, or the port at which it speaks TLS`;
-  if (typeof errno === 'string' && /CERT|SIGNATURE/.test(errno))
-    return `let this service trust who signed its certificate: Environment=NODE_EXTRA_CA_CERTS=FILE in its unit, or have it signed by a public authority`;
+  // Of certificates the sentence itself says what to do.
+  if (typeof errno === 'string' && /CERT|SIGNATURE/.test(errno)) return undefined;
   return `look at ${url} from this host: its name, its port, a firewall or proxy between, and whether Forgejo runs`;
 }
 

@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml';
 import { commands as programCommands } from '../src/commands.ts';
 import { routes } from '../src/http/routes.ts';
 import { runs } from './support/cli-run.ts';
+import { createAuthority } from './support/certificates.ts';
 import { goodToken, load } from './support/config-fixture.ts';
 
 const root = new URL('..', import.meta.url);
@@ -153,6 +154,7 @@ describe.each(
     const secret = 'x'.repeat(32);
     const files = {
       '/run/c/forge-token': goodToken,
+      '/etc/ssl/certs/internal-ca.pem': createAuthority('internal').certificate,
       '/etc/forgejo-runner-controller/webhook-secret': secret,
       '/etc/forgejo-runner-controller/otlp-headers': 'authorization: Bearer x',
     };

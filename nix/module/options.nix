@@ -50,6 +50,15 @@ let
         defaultText = literalExpression "ROOT_URL of services.forgejo when the forge is that one, else null: the same as url";
         description = "Where machines reach the same forge. In a machine, loopback is the machine itself.";
       };
+      caFile = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/etc/ssl/certs/internal-ca.pem";
+        description = ''
+          File with the certificates (PEM) of who alone may have signed that of `url`, for a forge with an authority of your own. Machines need
+          to trust it, too: see docs/OPERATIONS.md.
+        '';
+      };
       scope = mkOption {
         type = types.submodule scope;
         default = { };

@@ -20,6 +20,7 @@ let
   forgeOf = name: forge: given {
     inherit name;
     inherit (forge) url instanceUrl pollInterval;
+    caFile = if forge.caFile == null then null else "${forge.caFile}";
     scope = lib.filterAttrs (_: value: value != null && value != false) forge.scope;
     # systemd's copy is as old as the start; a token that may come later is read where it will be.
     tokenFile = if forge.allowPending then toString forge.tokenFile else "$CREDENTIALS_DIRECTORY/forge-${name}";

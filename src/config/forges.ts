@@ -2,11 +2,23 @@
 
 import type { ForgeConfig } from './settings.ts';
 import type { Scope } from '../core/model.ts';
+import { readAuthorities } from './authorities.ts';
 import { duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './kinds.ts';
 import { describe, isMap, openSection, type Findings, type Section } from './reader.ts';
 import { readTokenFile, type TokenContext } from './token-file.ts';
 
-const keys = ['name', 'url', 'instanceUrl', 'scope', 'tokenFile', 'pollInterval', 'allowPending', 'webhook', 'waitingStatus'] as const;
+const keys = [
+  'name',
+  'url',
+  'instanceUrl',
+  'caFile',
+  'scope',
+  'tokenFile',
+  'pollInterval',
+  'allowPending',
+  'webhook',
+  'waitingStatus',
+] as const;
 const scopeForms = '{repository: owner/name}, {organization: name}, {user: true} or {instance: true}';
 /** codeberg.org asks for patience; the stock runner polls it no faster either. */
 const publicIntervalMs = 30_000;
@@ -35,6 +47,7 @@ async function readForge(section: Section, count: number, context: Context): Pro
   const url = section.need('url', webAddress);
   const instanceUrl = section.get('instanceUrl', webAddress) ?? url;
   const scope = readScope(section, findings);
+  const authorities = await readAuthorities(section, url, context);
   const allowPending = section.get('allowPending', flag) ?? false;
   const tokenFile = await readTokenFile(section, allowPending, context);
   const name = section.has('name') || count > 1 ? section.need('name', plainName) : 'default';
@@ -51,7 +64,7 @@ async function readForge(section: Section, count: number, context: Context): Pro
     findings.warn(section.pathOf('pollInterval'), 'codeberg.org is polled every 30s at most');
   const pollIntervalMs = slow ? Math.max(asked, publicIntervalMs) : asked;
   const webhook = await readWebhook(section, name, pollIntervalMs, context);
-  return { name, url, instanceUrl, scope, tokenFile, pollIntervalMs, ...webhook, ...readWaitingStatus(section) };
+  return { name, url, instanceUrl, scope, ...authorities, tokenFile, pollIntervalMs, ...webhook, ...readWaitingStatus(section) };
 }
 
 function readWaitingStatus(forge: Section): Pick<ForgeConfig, 'waitingStatus'> {

@@ -44,12 +44,13 @@ function archiveOf({ maxAgeMs, maxBytes, perJobBytes }: Config['archive']): Read
 }
 
 function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
-  const { name, url, instanceUrl, scope, tokenFile, webhook, waitingStatus } = forge;
+  const { name, url, instanceUrl, ca, scope, tokenFile, webhook, waitingStatus } = forge;
   return {
     name,
     url,
     instanceUrl,
     scope: scopeOf(scope),
+    ...(ca === undefined ? {} : { caFile: ca.file }),
     tokenFile,
     pollInterval: formatDuration(forge.pollIntervalMs),
     ...(webhook === undefined ? {} : { webhook: webhookOf(webhook) }),

@@ -10,6 +10,8 @@ export type ForgeConfig = {
   /** What runners inside machines use; defaults to `url`. */
   readonly instanceUrl: string;
   readonly scope: Scope;
+  /** Who must have signed the certificate of `url`, as PEM; absent = whom Node trusts. */
+  readonly ca?: { readonly file: string; readonly pem: string };
   /** A file with the access token; read again whenever it changes. */
   readonly tokenFile: string;
   /** Per-forge quiet poll interval; defaults to the global one. */

@@ -18,6 +18,8 @@ export type ForgejoOptions = {
   readonly url: string;
   readonly instanceUrl: string;
   readonly scope: Scope;
+  /** Who must have signed the server's certificate; absent = whom Node trusts. */
+  readonly ca?: { readonly pem: string };
   readonly tokenFile: string;
   /** What is to be delivered where, if anything is to be made sure of. */
   readonly webhook?: { readonly secretFile: string; readonly ensureUrl?: string };
@@ -52,6 +54,7 @@ export function createAsk(options: ForgejoOptions): { readonly ask: Ask; readonl
   const tokenFile = createTokenFile({ forge, path: options.tokenFile, log });
   const http = createHttpClient({
     baseUrl: options.url,
+    ca: options.ca?.pem,
     clock: options.clock,
     random: options.random ?? Math.random,
     limits: options.limits,

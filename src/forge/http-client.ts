@@ -83,6 +83,8 @@ export type HttpClient = {
 export type HttpClientOptions = {
   /** Origin and optional sub-path, e.g. https://example.org/git. */
   readonly baseUrl: string;
+  /** Who alone may have signed the server's certificate, as PEM; undefined = whom Node trusts. */
+  readonly ca?: string | undefined;
   readonly clock: Clock;
   /** 0 <= random() < 1. */
   readonly random: () => number;
@@ -103,7 +105,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   const prefix = base.pathname.replace(/\/+$/, '');
   const pool = new Pool(base.origin, {
     connections: limits.connections,
-    connect: { timeout: limits.connectMs },
+    // Whoever names authorities wants them looked at, whatever the environment says.
+    connect: { timeout: limits.connectMs, ...(options.ca === undefined ? {} : { ca: options.ca, rejectUnauthorized: true }) },
     headersTimeout: limits.headersMs,
     bodyTimeout: limits.bodyMs,
     // One exchange per connection: a slow list must not hold up a registration.
@@ -150,7 +153,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       // The network's errors have a code; a bug of ours must not pass for a forge that does not answer.
       if (error instanceof TypeError && !('code' in error)) throw error;
       options.onAnswer?.(call, undefined);
-      const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error);
+      const failure = signal.aborted ? interrupted(base, call, limits) : unreachable(base, call, error, options.ca !== undefined);
       return { kind: 'failed', error: failure, again: brokenConnection.has(codeOf(error)) ? 'jitter' : 'never' };
     }
   }
@@ -235,13 +238,22 @@ function interrupted(base: URL, call: HttpCall, limits: HttpLimits): ControllerE
   return new ControllerError('FORGE_UNREACHABLE', message, { details: { ...detailsOf(call), cancelled } });
 }
 
-function unreachable(base: URL, call: HttpCall, cause: unknown): ControllerError {
+function unreachable(base: URL, call: HttpCall, cause: unknown, own: boolean): ControllerError {
   const code = codeOf(cause);
   const text = code === 'ERR_SSL_WRONG_VERSION_NUMBER' ? 'it speaks no TLS there' : wordsOf(cause);
-  const message = `${base.origin} did not answer ${call.method} ${call.path}: ${text}${code === '' ? '' : ` (${code})`}.`;
+  const remedy = certificateRemedyOf(code, own);
+  const message = `${base.origin} did not answer ${call.method} ${call.path}: ${[`${text}${code === '' ? '' : ` (${code})`}`, ...remedy].join('; ')}.`;
   // The parser's error carries the raw answer, which may be that to a registration.
   const safe = cause instanceof Error && 'data' in cause ? undefined : cause;
   return new ControllerError('FORGE_UNREACHABLE', message, { cause: safe, details: { ...detailsOf(call), errno: code } });
+}
+
+/** What to do about a certificate that is not believed. `own`: its authorities are named already. */
+function certificateRemedyOf(code: string, own: boolean): readonly string[] {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return ['write as url a name that its certificate has'];
+  if (code === 'CERT_HAS_EXPIRED') return ['renew its certificate'];
+  if (!/SELF_SIGNED|UNABLE_TO_(?:VERIFY_LEAF|GET_ISSUER)|SIGNATURE/.test(code)) return [];
+  return [`${own ? 'put into caFile' : 'name as caFile of this forge a file with'} the certificate of whoever signed its own`];
 }
 
 /** OpenSSL's own words stand in the middle of numbers and paths. */

@@ -356,6 +356,14 @@ export const adapterTargets: readonly Target[] = [
     ],
   },
   {
+    file: 'src/forge/http-client.ts',
+    tests: ['test/integration/forgejo-tls.test.ts'],
+    mutations: [
+      ['whom Node trusts may sign for a forge whose authorities are named', 'ca: options.ca, rejectUnauthorized', 'rejectUnauthorized'],
+      ['the environment switches off what caFile wants', 'rejectUnauthorized: true', ''],
+    ],
+  },
+  {
     file: 'src/forge/run-wire.ts',
     tests: ['test/integration/forgejo-origins.test.ts'],
     mutations: [['a fork is taken for the repository', '({ fork, ...(event', '({ fork: !fork, ...(event']],

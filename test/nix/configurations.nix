@@ -75,6 +75,7 @@ in
         main = {
           url = "https://forge.example.org";
           instanceUrl = "https://forge.internal.example.org:8443";
+          caFile = "/etc/ssl/certs/internal-ca.pem";
           scope.organization = "builders";
         };
         mirror = {

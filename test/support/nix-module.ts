@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { loadConfig, type Config } from '../../src/config/config.ts';
+import { createAuthority } from './certificates.ts';
 import { goodToken, hostWith } from './config-fixture.ts';
 import type { Nix, NixEnded } from './nix.ts';
 
@@ -15,7 +16,7 @@ export const ownConfigurations = join(folder, 'configurations.nix');
 const words = z.array(z.string());
 const settings = z.looseObject({
   controllerId: z.string().optional(),
-  forges: z.array(z.looseObject({ name: z.string(), tokenFile: z.string() })),
+  forges: z.array(z.looseObject({ name: z.string(), tokenFile: z.string(), caFile: z.string().optional() })),
   profiles: z.array(z.looseObject({ name: z.string().optional() })),
 });
 export type Settings = z.infer<typeof settings>;
@@ -96,7 +97,11 @@ const etc = '/etc/forgejo-runner-controller/config.yaml';
 export function loadRendered({ unit, settings: rendered }: Pick<Evaluated, 'unit' | 'settings'>): Promise<Config> {
   if (unit === undefined || rendered === undefined) throw new Error('there is no unit or no configuration');
   const copies = [unit.serviceConfig['LoadCredential'] ?? []].flat().map((pair) => pair.split(':')[0] ?? '');
-  const files = Object.fromEntries(copies.map((copy) => [`${credentialsDirectory}/${copy}`, goodToken]));
+  const named = (rendered?.forges ?? []).flatMap(({ caFile }) => (caFile === undefined ? [] : [caFile]));
+  const files = {
+    ...Object.fromEntries(copies.map((copy) => [`${credentialsDirectory}/${copy}`, goodToken])),
+    ...Object.fromEntries(named.map((file) => [file, createAuthority('internal').certificate])),
+  };
   return loadConfig({
     file: etc,
     env: { ...unit.environment, CREDENTIALS_DIRECTORY: credentialsDirectory },

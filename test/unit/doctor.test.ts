@@ -115,7 +115,7 @@ test.each([
   [{ code: 'ECONNREFUSED', resolvers: [] }, 'failed', 'firewalls'],
   [{ code: 'ETIMEDOUT', resolvers: [] }, 'failed', 'firewalls'],
   [{ code: 'ENETUNREACH', resolvers: [] }, 'failed', 'machines have IPv4 only'],
-  [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', resolvers: [] }, 'warning', 'authority that signed'],
+  [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', resolvers: [] }, 'warning', 'trust the authority that signed'],
   [undefined, 'skipped', 'not asked'],
 ] as const)('%j from a machine is %s', (reached, state, words) => {
   const { sentence, remedy, ...rest } = reachFinding({ area: 'forge home', name: 'from a machine' }, 'https://forge.example.org', reached);
