@@ -8,7 +8,8 @@ import { containerDevices } from './confinement.ts';
 export const engineSocketUnit = 'forgejo-runner-containers.socket';
 const engineUnit = 'forgejo-runner-containers.service';
 /** In the machine's shared folder. */
-const script = '/run/forgejo-runner/engine';
+const shared = '/run/forgejo-runner';
+const script = `${shared}/engine`;
 const socket = '/run/forgejo-runner-containers.sock';
 
 /** The devices of the host that machines of a profile have beside the usual ones. */
@@ -67,19 +68,35 @@ TimeoutStopSec=5s
  * program. Then it has a mount and a process namespace with a /proc of its own, for the machine's has the settings of networks read-only. systemd is
  * hidden, which would not do what Podman's parts ask of it. The shell stays as the first process to reap what containers leave; Podman takes the
  * listening socket from it, and takes itself for one without root, as which it makes the networks of containers within one of its own.
+ * `watch` is the hook of a container that has started, told who it is on standard input: systemd would be who asks it for its health. It may not hold up
+ * the start, which Podman is still at.
  */
-export const engineScript = `#!/bin/sh
+const engineScript = `#!/bin/sh
 fail() {
   echo "containers: $*" >/dev/console
   exit 1
 }
+if [ "$1" = watch ]; then
+  state=$(cat)
+  id=\${state#*'"id"'} id=\${id#*'"'} id=\${id%%'"'*} pid=\${state#*'"pid"'} pid=\${pid#*:} pid=\${pid%%,*}
+  {
+    engine() { podman --url unix://${socket} "$@"; }
+    checked=$(engine inspect --type container --format '{{with .Config.Healthcheck}}{{.Interval.Seconds}} {{.Test}}{{end}}' "$id")
+    case $checked in '' | '0 '* | *' [NONE]' | *' []') exit ;; esac
+    while [ -d "/proc/$((pid))" ]; do
+      engine healthcheck run "$id"
+      sleep "\${checked%% *}"
+    done
+  } </dev/null >/dev/null 2>&1 &
+  exit 0
+fi
 if [ "$1" = within ]; then
   exec 8<&-
   mount -t tmpfs -o mode=755,nosuid,nodev,noexec tmpfs /run/systemd || fail 'this machine may not mount in a user namespace'
   mount -t proc -o nosuid,nodev,noexec proc /proc || fail 'this machine may have no /proc in a user namespace'
   own=/run/forgejo-runner-podman
   mkdir -p -m 700 "$own" || fail "$own cannot be made"
-  export XDG_RUNTIME_DIR="$own" _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID=0 _CONTAINERS_ROOTLESS_GID=0
+  export XDG_RUNTIME_DIR="$own" _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID=0 _CONTAINERS_ROOTLESS_GID=0 DISABLE_HC_SYSTEMD=true
   sh -c 'LISTEN_PID=$$ exec podman --root /var/lib/containers/storage --runroot "$0/containers" --tmpdir "$0/libpod/tmp" \\
     --cgroup-manager cgroupfs --events-backend file system service --time 0' "$own" &
   wait "$!"
@@ -106,8 +123,19 @@ exec nsenter --user=/proc/self/fd/8 -- unshare --mount --propagation slave --pid
  * The machine's limits are those of all its containers: control groups of their own would need controllers that not every host hands down. What they
  * say stands in a file, for there is no journal in the engine's namespace.
  */
-export const engineSettings = `[containers]
+const engineSettings = `[containers]
 cgroups = "disabled"
 pids_limit = 0
 log_driver = "k8s-file"
+
+[engine]
+hooks_dir = ["${shared}"]
 `;
+
+/** Beside the units, by name. What the runtime calls when a container has started ends with `.json`, and nothing else may. */
+export function engineFilesOf({ containers }: Profile, path: string): Readonly<Record<string, string>> {
+  if (containers === undefined) return {};
+  const hook = { path: '/bin/sh', args: ['sh', script, 'watch'], env: [`PATH=${path}`, 'HOME=/root'] };
+  const health = { version: '1.0.0', hook, when: { always: true }, stages: ['poststart'] };
+  return { engine: engineScript, 'containers.conf': engineSettings, 'health.json': `${JSON.stringify(health)}\n` };
+}

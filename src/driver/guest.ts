@@ -2,7 +2,7 @@
 // becomes the system's init. Pure. The job is run by the same script as everywhere (init-script.ts), and its end is the machine's end.
 
 import type { Profile } from '../core/model.ts';
-import { engineEnvironmentOf, engineScript, engineSettings, engineSocketUnit, engineUnitsOf } from './engine.ts';
+import { engineEnvironmentOf, engineFilesOf, engineSocketUnit, engineUnitsOf } from './engine.ts';
 import { inside } from './nspawn-unit.ts';
 
 /** Where systemd looks for it. The template is asked for nothing but a multi-user.target. */
@@ -31,12 +31,12 @@ export function guestFilesOf(
   environment: Readonly<Record<string, string>>,
   extraHosts = '',
 ): Readonly<Record<string, string>> {
-  const units = { [guestUnit]: guestUnitOf(profile, environment), ...engineUnitsOf(profile, environment['PATH'] ?? '') };
-  const engine = profile.containers === undefined ? {} : { engine: engineScript, 'containers.conf': engineSettings };
+  const path = environment['PATH'] ?? '';
+  const units = { [guestUnit]: guestUnitOf(profile, environment), ...engineUnitsOf(profile, path) };
   return {
     boot: bootScriptOf(Object.keys(units)),
     ...units,
-    ...engine,
+    ...engineFilesOf(profile, path),
     ...(profile.extraHosts === undefined ? {} : { hosts: extraHosts, names: namesScriptOf(environment['PATH'] ?? '') }),
     'multi-user.conf': `[Unit]\nWants=${guestUnit}\n`,
   };

@@ -81,6 +81,29 @@ describe.runIf(existsSync(root))('a machine whose jobs may run containers', () =
     expect(code).toBe(0);
   });
 
+  test('checks on the health of those that ask for it, which a runner waits for before the first step', async () => {
+    await use();
+    await world.driver.check();
+    const { output, code } = await world.probe(
+      id,
+      0,
+      `exec 2>&1; set -e; cd /tmp; ${image}
+       run() { name=$1; shift; docker run -d --name "$name" "$@" >/dev/null; }
+       run well --health-cmd 'stat /tmp/ready' --health-interval 1s --health-retries 1000 busy sleep 1000
+       run ill --health-cmd 'stat /never' --health-interval 200ms --health-retries 2 busy sleep 1000
+       run unasked busy sleep 1000; run unwanted --no-healthcheck busy sleep 1000
+       health() { docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1"; }
+       failed() { docker inspect -f '{{len .State.Health.Log}}' well; }
+       until [ "$(failed)" -gt 0 ]; do sleep 0.1; done
+       echo "well $(health well)"; docker exec well touch /tmp/ready
+       for name in well ill; do until [ "$(health $name)" != starting ]; do sleep 0.1; done; echo "$name $(health $name)"; done
+       for name in unasked unwanted; do echo "$name <$(health $name)>"; done
+       docker rm -f well ill unasked unwanted >/dev/null; docker ps -aq`,
+    );
+    expect(output.split('\n')).toEqual(['well starting', 'well healthy', 'ill unhealthy', 'unasked <>', 'unwanted <>']);
+    expect(code).toBe(0);
+  });
+
   test('gives a container no more of the host than the job has, even one that asks for every privilege', async () => {
     await use();
     await world.driver.check();

@@ -85,7 +85,7 @@ test('after a failed step only always() and failure() run; each step has its res
 - if: failure()
   run: echo failure`;
   const rpc = await ran(job(steps));
-  expect(output(rpc)).toEqual(['one', 'two', "exitcode '3': failure", 'always', 'failure']);
+  expect(output(rpc)).toEqual(['one', 'two', 'RUN exit status 3', 'always', 'failure']);
   const final = rpc.final();
   const { SUCCESS, FAILURE, SKIPPED } = Result;
   expect(final?.result).toBe(FAILURE);
@@ -124,16 +124,17 @@ test('outputs, environment and path travel from step to step and to the job', as
   expect(rpc.outputs()).toEqual({ answer: '42' });
 });
 
+test('services of a job without a container are not started, and its steps run without them', async () => {
+  const rpc = await ran(job('- run: echo alone').replace('runs-on: debian', 'runs-on: debian\n    services: { db: { image: x } }'));
+  expect(output(rpc)).toEqual(['alone']);
+  expect(rpc.final()?.result).toBe(Result.SUCCESS);
+});
+
 test.each([
   ['an action', job('- uses: actions/checkout@v4'), 'exec: "git": executable file not found in $PATH'],
   [
     'a container',
     job('- run: true').replace('runs-on: debian', 'runs-on: debian\n    container: node:22'),
-    'Cannot connect to the Docker daemon',
-  ],
-  [
-    'services',
-    job('- run: true').replace('runs-on: debian', 'runs-on: debian\n    services: { db: { image: x } }'),
     'Cannot connect to the Docker daemon',
   ],
   ['an unknown expression', job('- run: echo ${{ hashFiles("x") }}'), 'the stand-in cannot'],

@@ -63,7 +63,7 @@ describe('one-job', () => {
     expect(runner.stderr()).toContain('msg="single task poller is shutting down"');
     expect(rpc.count('FetchTask')).toBe(1);
     expect(rpc.final()?.result).toBe(Result.FAILURE);
-    expect(rpc.rows()).toContain("exitcode '7': failure");
+    expect(rpc.rows()).toContain('RUN exit status 7');
   });
 
   test('no task without --wait exits 2, with or without a handle', async () => {

@@ -38,6 +38,7 @@ export const templateTargets: readonly Target[] = [
       ['every machine has the device of tunnels', 'return containers === undefined ? [] : containerDevices', 'return containerDevices'],
       ['images lie in an overlay', "containers !== undefined && overlaid.includes('var')", 'false'],
       ["everybody in the machine is the engine's root", 'SocketMode=0600', 'SocketMode=0666'],
+      ['nobody asks containers how they are', "stages: ['poststart']", "stages: ['poststop']"],
     ],
   },
   {

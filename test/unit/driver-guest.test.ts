@@ -69,7 +69,16 @@ describe('a machine whose job may run containers', () => {
     const files = guestFilesOf(asking, { PATH: '/usr/bin:/bin' });
     const socket = 'forgejo-runner-containers.socket';
     expect(Object.keys(files).toSorted()).toEqual(
-      ['boot', 'containers.conf', 'engine', 'forgejo-runner-containers.service', socket, guestUnit, 'multi-user.conf'].toSorted(),
+      [
+        'boot',
+        'containers.conf',
+        'engine',
+        'forgejo-runner-containers.service',
+        socket,
+        guestUnit,
+        'health.json',
+        'multi-user.conf',
+      ].toSorted(),
     );
     for (const name of [socket, 'forgejo-runner-containers.service', guestUnit]) expect(files['boot']).toContain(name);
     expect(files[guestUnit]).toMatch(new RegExp(`Wants=${socket}\\nAfter=${socket}\\n`));
@@ -77,6 +86,21 @@ describe('a machine whose job may run containers', () => {
     expect(files[socket]).toContain('SocketMode=0600\n');
     for (const name of ['DOCKER_HOST', 'CONTAINER_HOST']) expect(files[guestUnit]).toContain(`Environment="${name}=unix://${path}"`);
     expect(files['forgejo-runner-containers.service']).toContain('PATH=/usr/bin:/bin\n');
+  });
+
+  test('has the health of its containers watched from the moment they run, for no systemd is there to do that', () => {
+    const files = guestFilesOf(asking, { PATH: '/usr/bin:/bin' });
+    expect(files['containers.conf']).toContain('hooks_dir = ["/run/forgejo-runner"]\n');
+    expect(JSON.parse(files['health.json'] ?? '')).toEqual({
+      version: '1.0.0',
+      hook: { path: '/bin/sh', args: ['sh', '/run/forgejo-runner/engine', 'watch'], env: ['PATH=/usr/bin:/bin', 'HOME=/root'] },
+      when: { always: true },
+      stages: ['poststart'],
+    });
+    expect(files['engine']).toContain('if [ "$1" = watch ]; then\n');
+    expect(files['engine']).toContain(
+      `podman --url unix://${/^ListenStream=(.*)$/m.exec(files['forgejo-runner-containers.socket'] ?? '')?.[1]} `,
+    );
   });
 
   test('may take the name of its engine from its profile', () => {

@@ -120,7 +120,7 @@ async function runStep(options: StepsOptions, memory: Memory, step: Step, index:
   if (step.id !== undefined) memory.steps[step.id] = { outputs: readEnvFile(files.output), outcome: 'success', conclusion: 'success' };
   if (signal.aborted) throw new Error('this step has been cancelled: ctx: context canceled, exec: RUN signal: killed');
   if (limit[0]?.aborted === true) throw new Error('this step has been cancelled: ctx: context deadline exceeded, exec: RUN signal: killed');
-  if (end.code !== 0) throw new Error(end.code === null ? `RUN signal: ${end.signal ?? 'unknown'}` : `exitcode '${end.code}': failure`);
+  if (end.code !== 0) throw new Error(end.code === null ? `RUN signal: ${end.signal ?? 'unknown'}` : `RUN exit status ${end.code}`);
 }
 
 async function runOne(options: StepsOptions, memory: Memory, step: Step, index: number, fifo: string | undefined): Promise<ResultCode> {

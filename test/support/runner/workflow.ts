@@ -22,7 +22,7 @@ export type Job = {
   readonly workflowEnv: Mapping;
   readonly env: Mapping;
   readonly steps: readonly Step[];
-  /** True when the job asks for a container or for services: both need Docker. */
+  /** True when the job asks for a container. Services alone are not started on a host label, and nothing is said about it. */
   readonly needsDocker: boolean;
   readonly matrix: Mapping;
   readonly outputs: Mapping;
@@ -73,7 +73,7 @@ export function parseWorkflow(payload: string): Job {
     workflowEnv: mapping(workflow['env']),
     env: mapping(job['env']),
     steps: (Array.isArray(job['steps']) ? (job['steps'] as unknown[]) : []).map((step) => stepOf(step, defaults)),
-    needsDocker: (job['container'] ?? undefined) !== undefined || Object.keys(mapping(job['services'])).length > 0,
+    needsDocker: (job['container'] ?? undefined) !== undefined,
     matrix: matrixOf(job),
     outputs: mapping(job['outputs']),
     runsOn: Array.isArray(runsOn) ? runsOn.map(textOf) : [textOf(runsOn)],
