@@ -92,7 +92,8 @@ async function sweptOf(ask: Ask) {
 }
 
 function lineOf({ id, job_id: job, job_name: name, forge }: Runner): string {
-  return `runner ${id}: job ${job} (${JSON.stringify(name)}) of forge ${forge}, with its machine, registration and record`;
+  const what = job === 0 ? 'dispatched, for whatever job' : `job ${job} (${JSON.stringify(name)})`;
+  return `runner ${id}: ${what} of forge ${forge}, with its machine, registration and record`;
 }
 
 function counted(number: number, noun: string): string {

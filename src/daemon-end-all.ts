@@ -3,6 +3,7 @@
 
 import { deadlineOf, systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
+import { isJobless } from './core/dispatch.ts';
 import type { Action, World } from './core/model.ts';
 import { serviceOf } from './daemon-beside.ts';
 import { openParts, type Parts } from './daemon-parts.ts';
@@ -136,6 +137,8 @@ function lineOf(action: Action): string {
   if (action.kind === 'sweep-registration')
     return `registration ${action.registration.name} at forge ${action.forge}, which no record speaks of`;
   const { id, forge, job, assignedAt } = action.runner;
+  if (isJobless(action.runner))
+    return `runner ${id}: dispatched, for whatever job of forge ${forge}, with its machine, registration and record`;
   const doing = assignedAt === undefined ? 'was being started for' : 'runs';
   return `runner ${id}: ${doing} job ${job.id} (${JSON.stringify(job.name)}) of forge ${forge}, with its machine, registration and record`;
 }

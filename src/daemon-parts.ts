@@ -159,7 +159,7 @@ export function urlsOf(config: Config): readonly string[] {
 }
 
 function policyOf(config: Config, description: string): Settings['policy'] {
-  const { controllerId, maxConcurrent, maxPerRepository, minFreeDiskBytes, profiles, network } = config;
+  const { controllerId, maxConcurrent, maxPerRepository, minFreeDiskBytes, profiles, dispatch, network } = config;
   return {
     controllerId,
     description,
@@ -167,6 +167,7 @@ function policyOf(config: Config, description: string): Settings['policy'] {
     profiles,
     slots: slotCountOf({ ...network.pool, prefix: network.prefix }),
     goneGraceMs,
+    ...(dispatch === undefined ? {} : { dispatch }),
     ...(maxPerRepository === undefined ? {} : { maxPerRepository }),
     ...(minFreeDiskBytes === 0 ? {} : { floor: { bytes: minFreeDiskBytes, inodes: leastInodes } }),
   };

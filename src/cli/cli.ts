@@ -11,7 +11,7 @@ import type { Command, Context, Given, Local, Screen } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { explainCommand, jobsCommand, planCommand } from './jobs.ts';
 import { logsCommand } from './logs.ts';
-import { drainCommand, pollCommand, resumeCommand, stopCommand } from './orders.ts';
+import { dispatchCommand, drainCommand, pollCommand, resumeCommand, stopCommand } from './orders.ts';
 import { checkConfigCommand, doctorCommand, initCommand, runProgram } from './program.ts';
 import { statusCommand, watchCommand } from './status.ts';
 import { systemdKnows, type Known } from './systemd.ts';
@@ -53,6 +53,7 @@ export const commands: readonly Command[] = [
   resumeCommand,
   stopCommand,
   pollCommand,
+  dispatchCommand,
   doctorCommand,
   cleanupRegistrationsCommand,
   cleanupAllCommand,

@@ -13,7 +13,13 @@ export type Target = { readonly socket: string } | { readonly url: URL };
 /** An answer as it came, and read. `schema` says by what it is judged when it cannot be drawn. */
 export type Answer<T> = { readonly text: string; readonly value: T; readonly schema: SchemaName };
 
-export type Ask = { readonly path: string; readonly schema: SchemaName; readonly method?: 'GET' | 'POST'; readonly also?: number };
+export type Ask = {
+  readonly path: string;
+  readonly schema: SchemaName;
+  readonly method?: 'GET' | 'POST';
+  readonly also?: number;
+  /** Sent as JSON. */ readonly body?: unknown;
+};
 
 export type Client = {
   readonly target: Target;
@@ -39,16 +45,17 @@ const mostBytes = 64 * 1024 * 1024;
 export function createClient({ target, ending, token, answerMs = 5_000 }: ClientOptions): Client {
   const place = 'socket' in target ? target.socket : target.url.origin + target.url.pathname.replace(/\/$/, '');
 
-  const headersOf = (method: string): Record<string, string> => ({
-    ...(method === 'POST' ? { 'content-length': '0' } : {}),
+  const headersOf = (method: string, body = ''): Record<string, string> => ({
+    ...(method === 'POST' ? { 'content-length': String(Buffer.byteLength(body)) } : {}),
+    ...(body === '' ? {} : { 'content-type': 'application/json' }),
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   });
 
-  const exchange = async (method: string, path: string): Promise<{ readonly status: number; readonly text: string }> => {
+  const exchange = async (method: string, path: string, body = ''): Promise<{ readonly status: number; readonly text: string }> => {
     const late = timeoutOf(answerMs, ending);
-    const headers = { accept: 'application/json', ...headersOf(method) };
+    const headers = { accept: 'application/json', ...headersOf(method, body) };
     try {
-      const response = await send(target, { method, path, headers, signal: late.signal, agent: false });
+      const response = await send(target, { method, path, headers, signal: late.signal, agent: false }, body);
       const text = await readAll(response);
       // An answer without a length ends with its connection, and so well, also when it was this end that cut it.
       late.signal.throwIfAborted();
@@ -65,8 +72,8 @@ export function createClient({ target, ending, token, answerMs = 5_000 }: Client
   return {
     target,
     place,
-    async ask<T>({ path, schema, method = 'GET', also }: Ask): Promise<Answer<T>> {
-      const { status, text } = await exchange(method, path);
+    async ask<T>({ path, schema, method = 'GET', also, body }: Ask): Promise<Answer<T>> {
+      const { status, text } = await exchange(method, path, body === undefined ? '' : JSON.stringify(body));
       const value = parsed(text);
       if (value === undefined)
         throw new ControllerError('API_UNREACHABLE', `what answers at ${place} is not this service: ${status} and no JSON for ${path}`);
@@ -123,12 +130,12 @@ export async function draw<T, R>(client: Client, { value, schema }: Answer<T>, d
   }
 }
 
-async function send(target: Target, options: RequestOptions): Promise<IncomingMessage> {
+async function send(target: Target, options: RequestOptions, body = ''): Promise<IncomingMessage> {
   const asked = opened(target, options);
   return new Promise((resolve, reject) => {
     asked.once('response', resolve);
     asked.on('error', reject);
-    asked.end();
+    asked.end(body);
   });
 }
 

@@ -143,7 +143,7 @@ export function planLines(look: Look, plan: Plan): readonly string[] {
 }
 
 function numberOf({ forge, job_id: id }: { readonly forge: string; readonly job_id: number }): string {
-  return `${forge} ${id}`;
+  return id === 0 ? `${forge}, none` : `${forge} ${id}`;
 }
 
 /** Date and time of day of an ISO time, in UTC. */

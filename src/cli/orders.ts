@@ -1,9 +1,9 @@
-// Promises `drain`, `resume`, `stop` and `poll`: an order to the service, and in a sentence what became of it. `drain --wait` ends when
+// Promises `drain`, `resume`, `stop`, `poll` and `dispatch`: an order to the service, and in a sentence what became of it. `drain --wait` ends when
 // nothing of the service is left; interrupted, it leaves the drain on and says so.
 
-import type { Order } from '../http/wire-v1.ts';
+import type { Dispatched, Order } from '../http/wire-v1.ts';
 import type { Status } from '../http/wire.ts';
-import { isControllerError } from '../errors.ts';
+import { ControllerError, isControllerError } from '../errors.ts';
 import { draw, rawOf } from './client.ts';
 import { print, type Command, type Context } from './command.ts';
 import { line } from './render.ts';
@@ -39,6 +39,37 @@ export const pollCommand: Command = {
   name: 'poll',
   says: 'asks every forge for jobs now',
   run: (context) => order(context, '/api/v1/poll'),
+};
+
+export const dispatchCommand: Command = {
+  name: 'dispatch',
+  says: 'starts runners that take whatever job with their labels comes first; 1 when not all were accepted',
+  flags: {
+    labels: { value: 'A,B', says: 'what they are to serve; must be given' },
+    count: { value: 'N', says: 'how many, 1 unless said' },
+    ttl: { value: 'TIME', says: 'how long each lives at most, job included (20m); as long as its profile allows unless said' },
+    forge: { value: 'NAME', says: 'for which forge, where there are several' },
+  },
+  async run(context, given) {
+    const labels = given.text('labels');
+    if (labels === undefined) throw new ControllerError('CONFIG_INVALID', '`dispatch` needs --labels A,B');
+    const count = given.text('count');
+    if (count !== undefined && !/^\d{1,9}$/.test(count)) throw new ControllerError('CONFIG_INVALID', '--count wants a whole number');
+    const [ttl, forge] = [given.text('ttl'), given.text('forge')];
+    const body = {
+      labels: labels.split(','),
+      ...(count === undefined ? {} : { count: Number(count) }),
+      ...(ttl === undefined ? {} : { ttl }),
+      ...(forge === undefined ? {} : { forge }),
+    };
+    const answer = await context.client.ask<Dispatched>({ method: 'POST', path: '/api/v1/dispatch', schema: 'dispatched', body });
+    const drawn = await draw(context.client, answer, ({ sentence, runners }) => [
+      line(context.look(), sentence),
+      ...runners.map(({ id, profile, until }) => line(context.look(), `${id}  ${profile}  until ${until}`)),
+    ]);
+    print(context, context.json ? [rawOf(answer)] : drawn);
+    return answer.value.refused === 0 ? 0 : 1;
+  },
 };
 
 async function order(context: Context, path: string): Promise<number> {

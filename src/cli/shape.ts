@@ -10,6 +10,7 @@ const schemas = {
   explain: v1.explainSchema,
   plan: v1.planSchema,
   order: v1.orderSchema,
+  dispatched: v1.dispatchedSchema,
   sweep: v1.sweepSchema,
 };
 export type SchemaName = keyof typeof schemas;

@@ -162,13 +162,13 @@ function runnerRows(look: Look, { runners, observed_at: at }: Status): readonly 
     ['RUNNER', 'JOB', 'PROFILE', 'PHASE', 'FOR', 'MACHINE', 'REGISTRATION', 'NAME'],
     runners.map((runner) => [
       runner.id,
-      `${runner.forge} ${runner.job_id}`,
+      runner.job_id === 0 ? `${runner.forge}, none yet` : `${runner.forge} ${runner.job_id}`,
       runner.profile,
       phaseOf(runner),
       between(runner.picked_at ?? runner.assigned_at ?? runner.scheduled_at, at),
       runner.machine_state,
       runner.registration_id,
-      [runner.job_name, ...troublesOf(runner)].join('; '),
+      [...namesOf(runner), ...troublesOf(runner)].join('; '),
     ]),
   );
 }
@@ -184,6 +184,10 @@ function warmRows(look: Look, { warm_containers: warm, capacity, observed_at: at
       ),
     ],
   );
+}
+
+function namesOf({ job_name: name, labels, dispatched_until: until }: Status['runners'][number]): readonly string[] {
+  return [...(name === '' ? [] : [name]), ...(until === null ? [] : [`dispatched for ${labels.join(', ')} until ${clockOf(until)}`])];
 }
 
 function phaseOf({ phase }: Status['runners'][number]): Cell {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { readDispatch } from './dispatch.ts';
 import { checkDriver, readDriver } from './driver.ts';
 import { checkExtraHosts } from './extra-hosts.ts';
 import { pollDuration, readForges } from './forges.ts';
@@ -60,6 +61,7 @@ const keys = [
   'listen',
   'forges',
   'profiles',
+  'dispatch',
   'network',
   'maintenance',
   'metrics',
@@ -128,6 +130,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const drivers = readDriver(root);
   checkDriver(drivers.driver, profiles, findings);
   checkExtraHosts({ profiles, forges, network }, findings);
+  const dispatch = readDispatch(root, profiles, findings);
   checkWarm(profiles, maxConcurrent, findings);
   const controllerIdIsDefault = !root.has('controllerId');
   const id = given ?? idOf(host.hostname);
@@ -154,6 +157,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
     http,
     forges,
     profiles,
+    ...(dispatch === undefined ? {} : { dispatch }),
     network,
     maintenance: root.get('maintenance', cron) ?? '*/10 * * * *',
     metrics: { perRepository: root.section('metrics', ['perRepository'])?.get('perRepository', flag) ?? false },

@@ -29,6 +29,7 @@ const live = [
   'pollIntervalMs',
   'jobTimeoutMs',
   'profiles',
+  'dispatch',
   'archive',
   'maintenance',
   'metrics',

@@ -126,7 +126,7 @@ function readProfile(section: Section, count: number, context: Context): Profile
 }
 
 /** Bare label names from a list or a comma string; `name:scheme` is stripped, and schemes that no machine can serve are refused. */
-function readLabels(value: unknown, path: string, findings: Findings): readonly string[] | undefined {
+export function readLabels(value: unknown, path: string, findings: Findings): readonly string[] | undefined {
   const items: readonly unknown[] | undefined = typeof value === 'string' ? value.split(',') : Array.isArray(value) ? value : undefined;
   if (items === undefined || items.length === 0 || value === '')
     return findings.add(

@@ -32,6 +32,7 @@ export function renderConfig(config: Config): string {
         http: { ...config.http, socket: config.http.socket ?? 'none' },
         forges: config.forges.map(forgeOf),
         profiles: config.profiles.map(profileOf),
+        ...(config.dispatch === undefined ? {} : { dispatch: { labels: [...config.dispatch.labels] } }),
         network: { ...config.network, pool: `${pool.first}-${pool.last}` },
       },
       { lineWidth: 0, aliasDuplicateObjects: false },

@@ -1,6 +1,7 @@
 // Promises the shape of a configuration that was read and checked: whole, frozen, durations in milliseconds, sizes in bytes, no secret.
 
 import type { Network } from '../core/addresses.ts';
+import type { Dispatchable } from '../core/dispatched.ts';
 import type { Profile, Scope } from '../core/model.ts';
 
 export type ForgeConfig = {
@@ -40,6 +41,8 @@ export type Config = {
   readonly stateDir: string;
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
+  /** Labels that an order may dispatch runners with; absent = none. */
+  readonly dispatch?: Dispatchable;
   /** Nothing is started with less free on the state directory's file system; 0 = off. */
   readonly minFreeDiskBytes: number;
   readonly pollIntervalMs: number;

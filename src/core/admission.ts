@@ -1,6 +1,7 @@
 // Promises who is started next, and for everybody else why not: fair between repositories, oldest first within one, never above a
 // capacity (I4), each waiting job answered by a launch or by a Denial with a sentence. A machine that waits is given away or gives way. Pure.
 
+import { dispatchesOf, offerSentenceOf } from './dispatch.ts';
 import { serves, unmatchedSentenceOf } from './match.ts';
 import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
 import { gatesOpenTo } from './origin.ts';
@@ -38,18 +39,21 @@ export function admissionsOf(world: World, policy: Policy, now: number): Plan {
   const waiting = waitingJobsOf(world);
   if (world.machines.state !== 'known') {
     const sentence = `the host's machines cannot be listed (${world.machines.reason}), so nothing is started`;
-    return { actions: [], denials: waiting.map((job) => ({ job, reason: 'host-unknown', sentence })) };
+    const dispatches = dispatchesOf(world, policy, now, undefined);
+    return { actions: [], denials: waiting.map((job) => ({ job, reason: 'host-unknown', sentence })), dispatches };
   }
   const books = booksOf(world, warmPoolOf(world, policy, now));
   trim(books, policy);
   const matches = matcherOf(policy.profiles);
   const eligible = waiting.flatMap((job) => eligibleOf(job, matches(job), world, policy, now, denials));
-  const launches = inFairOrder(eligible, books.perRepository).flatMap((candidate, index): Runner[] => {
-    const admitted = admit(candidate, books, policy, now);
-    if ('id' in admitted) return [admitted];
-    denials.push({ ...admitted, ...giveWay(admitted, books), position: index + 1 });
+  const admitted = inFairOrder(eligible, books.perRepository).flatMap((candidate, index): Runner[] => {
+    const verdict = admit(candidate, books, policy, now);
+    if ('id' in verdict) return [verdict];
+    denials.push({ ...verdict, ...giveWay(verdict, books), position: index + 1 });
     return [];
   });
+  const dispatches = dispatchesOf(world, policy, now, books);
+  const launches = [...admitted, ...dispatches.flatMap(({ runners }) => runners)];
   const busy = launches.length > 0 || world.beginning.some(({ kind }) => kind === 'launch') || denials.some(needsPlace);
   const starts =
     busy || policy.mode !== 'serving' || standstillOf(world.room, policy.floor) !== undefined
@@ -58,6 +62,7 @@ export function admissionsOf(world: World, policy: Policy, now: number): Plan {
   return {
     actions: [...books.cools, ...launches.map((runner) => ({ kind: 'launch', id: runner.id, runner }) as const), ...starts],
     denials,
+    dispatches,
   };
 }
 
@@ -155,6 +160,8 @@ function eligibleOf(job: Job, { profiles, unmatched }: Match, world: World, poli
         : `its last machine ended with ${backOff.reason}`;
     return deny('back-off', `${why}; next try in ${seconds} s (try ${backOff.count + 1})`);
   }
+  const offered = offerSentenceOf(key, world, now);
+  if (offered !== undefined) return deny('dispatched', offered);
   const { open, refusal } = gatesOpenTo(job, profiles);
   return refusal === undefined ? [{ job, key, profiles: open }] : deny(refusal.reason, refusal.sentence);
 }

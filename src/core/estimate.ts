@@ -4,6 +4,7 @@
 
 import { inFairOrder, repositoryKeyOf } from './admission.ts';
 import { serves } from './match.ts';
+import { isDispatchId } from './naming.ts';
 import type { Denial, Job } from './model.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -115,8 +116,9 @@ function heldOf(holders: readonly Holder[]): Map<string, number> {
  */
 export function lastingOf(ended: Picture['ended']): (kind: Kind, lastedMs: number) => Lasting | undefined {
   const known = new Map<string, number[]>();
-  for (const { forge, profile, job, createdAt, endedAt, pickedAt, reason } of ended) {
-    if (pickedAt === undefined && reason !== 'finished') continue;
+  for (const { id, forge, profile, job, createdAt, endedAt, pickedAt, reason } of ended) {
+    // What they took is mostly what they waited.
+    if (isDispatchId(id) || (pickedAt === undefined && reason !== 'finished')) continue;
     for (const { key } of levelsOf({ forge, profile, name: job.name, repositoryId: job.repositoryId })) {
       const all = known.get(key) ?? [];
       if (all.length === 0) known.set(key, all);

@@ -1,6 +1,7 @@
 // Promises the next step of one runner: pure, at most one action, computed from stored facts and `now` alone (I5). A machine that works is
 // stopped only for its deadline, its cancel or an operator (I9), and nothing destructive rests on a failed read (I2).
 
+import { dueOf, isJobless, untilOf } from './dispatch.ts';
 import { jobKeyOf } from './naming.ts';
 import type { Absence } from './memory.ts';
 import type {
@@ -60,6 +61,8 @@ type Facts = {
   readonly runner: Runner;
   readonly machine: Machine | undefined;
   readonly job: JobSighting;
+  /** Of one that was dispatched: a job that it may have. */
+  readonly suspect: Job | undefined;
   readonly absence: Absence | undefined;
   readonly profile: Profile;
   readonly policy: Policy;
@@ -79,11 +82,12 @@ export function stepOf(
   policy: Policy,
   now: number,
   job: JobSighting,
+  suspect?: Job,
 ): Action | undefined {
   const retry = world.retries.get(runner.id);
   const condemned = policy.mode === 'ending' || world.condemned.has(runner.id);
   const absence = world.absences.get(runner.id);
-  const facts: Facts = { runner, machine, job, absence, profile: profileOf(runner, policy), policy, now, condemned };
+  const facts: Facts = { runner, machine, job, suspect, absence, profile: profileOf(runner, policy), policy, now, condemned };
   const ending = world.endings.get(runner.id) ?? runner.ending;
   const step = ending === undefined ? dueStepOf(facts, retry?.attempts ?? 0) : finalize(runner, ending.reason, ending.exit);
   return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
@@ -128,8 +132,10 @@ function stepOfStopping(facts: Facts, stopping: NonNullable<Runner['stop']>): Ac
 /** Not assigned yet: nothing of the job is inside, so the machine can simply be taken away. */
 function stepOfLaunching(facts: Facts, attempts: number): Action {
   const { runner, machine, job, absence, profile, policy, now } = facts;
-  const gone = job.state === 'absent' && (absence?.polls ?? 0) >= pollsUntilGone;
-  if (gone || job.state === 'running') return finalize(runner, 'job-gone');
+  if (isJobless(runner)) {
+    if (policy.mode !== 'serving' || now > untilOf(runner)) return finalize(runner, 'no-job');
+  } else if (job.state === 'running' || (job.state === 'absent' && (absence?.polls ?? 0) >= pollsUntilGone))
+    return finalize(runner, 'job-gone');
   // No other profile's machine may be made in its place: the job goes back and is matched anew.
   if (machine === undefined && !policy.profiles.some(({ name }) => name === runner.profile)) return finalize(runner, 'start-failed');
   if (now - runner.createdAt > profile.timeouts.startMs) return finalize(runner, attempts > 0 ? 'start-failed' : 'start-timeout');
@@ -140,6 +146,8 @@ function stepOfLaunching(facts: Facts, attempts: number): Action {
 function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   const { runner, job, absence, profile, policy, now } = facts;
   const { pickMs, jobMs } = profile.timeouts;
+  if (isJobless(runner)) return stepOfJobless(facts, assignedAt);
+  if (now > untilOf(runner)) return stop(facts, 'ttl');
   // Whoever was not seen to pick may have picked at the last moment of the un-picked clock.
   if (now - (runner.pickedAt ?? assignedAt + pickMs) > jobMs) return stop(facts, 'job-timeout');
   if (job.state === 'absent') {
@@ -155,4 +163,12 @@ function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
   return runner.missedAt !== undefined && overdue && now - runner.missedAt >= missedForMs
     ? stop(facts, 'unpicked')
     : { kind: 'confirm', id: runner.id, runner, taskId: job.job.taskId };
+}
+
+/** It waits for whichever job comes first, or has one that nobody knows yet. */
+function stepOfJobless(facts: Facts, assignedAt: number): Action | undefined {
+  const { runner, policy, now, suspect } = facts;
+  const due = dueOf({ runner, assignedAt, mode: policy.mode, now, suspect });
+  if (due === undefined || typeof due === 'string') return due === undefined ? undefined : stop(facts, due);
+  return { kind: 'confirm', id: runner.id, runner, taskId: due.taskId };
 }

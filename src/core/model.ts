@@ -3,13 +3,14 @@
 
 import type { HostName } from './addresses.ts';
 import type { Absence, BackOff, Retry } from './memory.ts';
+import type { Dispatch, Dispatchable, DispatchEnd, Dispatches, Dispatching } from './dispatched.ts';
 import type { Choice, Origin } from './origin.ts';
 import type { Cool, Warm, WarmStart, Warmth } from './warmth.ts';
 
 export type ForgeName = string;
 /** Job handle: UUID, new for every attempt; '' on rows that are older than Forgejo 15. */
 export type Handle = string;
-/** `j` + last 7 digits of the job id + 3 base-36 characters; `w` + 10 of one whose machine had waited for a job. 11 characters. */
+/** `j` + last 7 digits of the job id + 3 base-36 characters; `w` + 10 of one whose machine had waited; `jd` + 9 of one that was dispatched. */
 export type RunnerId = string;
 export type MachineId = string;
 
@@ -44,13 +45,14 @@ export type JobRef = Pick<Job, 'id' | 'handle' | 'attempt' | 'repositoryId' | 'n
 /** What the forge gave for one runner. The token is a secret: it is stored 0600 and goes nowhere but the machine. */
 export type Credentials = { readonly id: number; readonly uuid: string; readonly token: string };
 
-/** Our durable intent for one job. Exists before anything it owns and outlives it. Its phase is derived, never stored. */
+/** Our durable intent for one job, or for whichever comes first (`dispatch`). Exists before anything it owns and outlives it. Its phase is derived, never stored. */
 export type Runner = {
   readonly id: RunnerId;
   readonly forge: ForgeName;
   /** Where that name led when it was made (placeOf): a name that leads elsewhere now is another forge. Absent on older records. */
   readonly place?: string;
   readonly job: JobRef;
+  readonly dispatch?: Dispatch;
   readonly profile: string;
   readonly machine: MachineId;
   /** Number of the subnet, uid range and interface that the machine holds. */
@@ -79,6 +81,7 @@ export type StopReason =
   | 'cancelled' // the forge ended the job while our runner was at it: it deletes the registration of a job that it ends
   | 'job-gone' // the job left the forge's list before our runner had it
   | 'start-failed' // creating it failed too often
+  | DispatchEnd
   | 'operator';
 
 /** How a runner ended: by itself, by us, or with its machine. */
@@ -204,6 +207,7 @@ export type World = {
   /** Those of them that begin something: what they make may be in no list and no record yet. */
   readonly beginning: readonly Extract<Action, { readonly kind: 'launch' | 'warm' }>[];
   readonly warmth: Warmth;
+  readonly dispatching: Dispatching;
   /** Forges that have not answered for long enough to know who is at work: `idle` means nothing there. */
   readonly fresh: ReadonlySet<ForgeName>;
   /** By jobKeyOf. */
@@ -232,6 +236,7 @@ export type Policy = {
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
   readonly profiles: readonly Profile[];
+  readonly dispatch?: Dispatchable;
   /** With less than this free nothing is started; absent = whatever is free will do. */
   readonly floor?: { readonly bytes: number; readonly inodes: number };
   /** How many slots the address pool has. */
@@ -267,6 +272,7 @@ export type Denial = {
     | 'profile-capacity'
     | 'repository-capacity'
     | 'back-off'
+    | 'dispatched'
     | 'no-slot'
     | 'host-unknown'
     | 'host-full'
@@ -279,4 +285,4 @@ export type Denial = {
   readonly position?: number;
 };
 
-export type Plan = { readonly actions: readonly Action[]; readonly denials: readonly Denial[] };
+export type Plan = Dispatches & { readonly actions: readonly Action[]; readonly denials: readonly Denial[] };

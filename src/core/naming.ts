@@ -28,6 +28,17 @@ export function warmIdOf(controllerId: string, slot: number, now: number): Machi
   return `w${digest.readUIntBE(0, 6).toString(36).padStart(10, '0')}`;
 }
 
+/** `jd`, 9 base-36 characters: of a runner that a person asked for, and of its machine. No job's has a letter there. */
+export function dispatchIdOf(controllerId: string, slot: number, now: number): RunnerId {
+  const digest = createHash('sha256').update(`${controllerId}\ndispatch\n${slot}\n${now}`).digest();
+  return `jd${(digest.readUIntBE(0, 6) % 36 ** 9).toString(36).padStart(9, '0')}`;
+}
+
+/** True for ids of runners that a person asked for. */
+export function isDispatchId(id: string): boolean {
+  return id.startsWith('jd');
+}
+
 /** True for ids of machines that were started before they had a job, and of the runners that they became. */
 export function isWarmId(id: string): boolean {
   return id.startsWith('w');

@@ -2,6 +2,7 @@
 // is a free dry run.
 
 import { admissionsOf } from './admission.ts';
+import { claimsOf, isJobless, suspectOf } from './dispatch.ts';
 import { sightingOf, stepOf } from './lifecycle.ts';
 import { isMachineId, isOurRegistration, jobKeyOf } from './naming.ts';
 import { warmMachinesOf } from './warm.ts';
@@ -11,7 +12,7 @@ import type { Action, Job, Machine, Plan, Policy, World } from './model.ts';
 export function plan(world: World, policy: Policy, now: number): Plan {
   const admissions = admissionsOf(world, policy, now);
   const actions = [...stepsOf(world, policy, now), ...machineSweepsOf(world, policy, now), ...registrationSweepsOf(world, policy, now)];
-  return { actions: [...actions, ...admissions.actions].filter((action) => !world.inFlight.has(action.id)), denials: admissions.denials };
+  return { ...admissions, actions: [...actions, ...admissions.actions].filter((action) => !world.inFlight.has(action.id)) };
 }
 
 /** Each forge's jobs by key, so that many runners do not each walk a long list. */
@@ -28,9 +29,11 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
   if (world.machines.state !== 'known') return [];
   const machines = new Map<string, Machine>(world.machines.value.map((machine) => [machine.id, machine]));
   const indexes = indexesOf(world);
+  const claims = claimsOf(world.runners);
   return world.runners.flatMap((runner) => {
     const sighting = sightingOf(runner, world.jobs.get(runner.forge), indexes.get(runner.forge));
-    const action = stepOf(runner, machines.get(runner.machine), world, policy, now, sighting);
+    const suspect = isJobless(runner) ? suspectOf(runner, world, claims) : undefined;
+    const action = stepOf(runner, machines.get(runner.machine), world, policy, now, sighting, suspect);
     return action === undefined ? [] : [action];
   });
 }

@@ -8,6 +8,7 @@ import { isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { visible } from '../log-visible.ts';
 import { createAdmittance, type Admittance, type Reach } from './admittance.ts';
+import { bodyOf } from './dispatch.ts';
 import type { Following } from './follow.ts';
 import { handlersOf, type Handlers, type Reconciling, type Refusal } from './handlers.ts';
 import { countedBy, metricsPath, mountMetrics, type Metering } from './metering.ts';
@@ -77,11 +78,11 @@ export function createApp(options: AppOptions): App {
   if (reach === 'network') app.use(admittedOnly(admittance));
   const handlers = handlersOf({ ...options, mask, basePath });
   for (const name of Object.keys(routes).filter(isRouteName)) {
-    const { method, path }: Route = routes[name];
+    const { method, path, body }: Route = routes[name];
     const at = basePath + inHono(path);
     if (method === 'POST' && reach !== 'network') app.on(method, at, admittedOnly(admittance));
-    if (method === 'POST') app.on(method, at, withoutBody);
-    app.on(method, at, (c) => replyOf(c, handlers, name));
+    if (method === 'POST' && body === undefined) app.on(method, at, withoutBody);
+    app.on(method, at, (c) => replyOf(c, handlers, name, body !== undefined));
   }
   if (metering !== undefined) mountMetrics(app, basePath, metering);
   if (page !== undefined) mountPage(app, basePath, page);
@@ -110,12 +111,15 @@ function notAllowed(c: Context, path: string, methods: readonly string[]): Respo
   return answer(c, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed', `${path} takes ${methods.join(' and ')}.`);
 }
 
-async function replyOf(c: Ask, handlers: Handlers, name: RouteName): Promise<Response> {
+async function replyOf(c: Ask, handlers: Handlers, name: RouteName, takes: boolean): Promise<Response> {
+  const body = takes ? await bodyOf(c.req.header('content-type'), c.req.header('content-length'), c.req.raw.body) : '';
+  if (typeof body !== 'string') return refuse(c, body);
   const reply = await handlers[name]({
     url: c.req.url,
     header: (header) => c.req.header(header),
     headOnly: c.req.method === 'HEAD',
     id: c.req.param('id') ?? '',
+    body,
     by: byOf(c),
   });
   if ('text' in reply) return new Response(reply.text, { headers: textHeaders });
@@ -149,7 +153,7 @@ function admittedOnly(admittance: Admittance): MiddlewareHandler<{ Bindings: Bin
   };
 }
 
-/** No order has one, and none is read. */
+/** Most orders have none, and none is read. */
 const withoutBody: MiddlewareHandler = async (c, next) => {
   const length = c.req.header('content-length') ?? '0';
   if (length === '0' && c.req.header('transfer-encoding') === undefined) return next();

@@ -1,8 +1,10 @@
 // Promises one handler for every route of the table, typed by the table: what it reads from the request, what it answers.
 
 import type { Clock } from '../clock.ts';
+import type { DispatchAnswer, DispatchMistake, DispatchWish } from '../core/dispatched.ts';
 import type { Snapshot } from '../core/snapshot.ts';
 import type { Log } from '../log.ts';
+import { dispatchedOf, wishOf } from './dispatch.ts';
 import { jobExplained, labelsExplained } from './explain.ts';
 import type { Following } from './follow.ts';
 import { healthOf } from './health.ts';
@@ -22,6 +24,8 @@ export type Reconciling = {
   /** Says in the log who asked. Returns whether it changed anything, as stop does. */
   drain(on: boolean, by: string): boolean;
   stop(id: string): boolean;
+  /** Starts runners that take whatever job comes, and says so in the log; resolves when their records are safe. */
+  dispatch(wish: DispatchWish, by: string): Promise<DispatchAnswer | DispatchMistake>;
   /** Looks again soon; `poll`: and asks the forges. */
   wake(poll?: boolean): void;
   /** A webhook of that forge came: it is asked soon. */
@@ -50,6 +54,8 @@ export type Ask = {
   readonly headOnly: boolean;
   /** Of the path. */
   readonly id: string;
+  /** What was sent, where the route takes something. */
+  readonly body: string;
   /** Who asks, for the audit. */
   readonly by: string;
 };
@@ -100,7 +106,8 @@ const noLog: Refusal = {
   title: 'Not found',
   detail: 'There is no runner of that id, and none is kept: it never was, or it ended too long ago (archive in the configuration).',
 };
-type Write = 'drain' | 'resume' | 'poll' | 'stop' | 'sweep';
+const noDispatch = { status: 403, code: 'DISPATCH_OFF', title: 'Not here' };
+type Write = 'drain' | 'resume' | 'poll' | 'stop' | 'dispatch' | 'sweep';
 
 const limitUnsaid = 100;
 
@@ -161,7 +168,7 @@ function readersOf({ reconciler, settings, following, logs, clock, mask, basePat
 }
 
 /** Each order that changes anything is one line of the log, with who gave it. */
-function writersOf({ reconciler, log, mask }: Sources): Pick<Handlers, Write> {
+function writersOf({ reconciler, log, mask, clock }: Sources): Pick<Handlers, Write> {
   const told = (changed: boolean, sentence: string): Reply<Order> => ({
     value: { changed, draining: reconciler.snapshot().draining, sentence },
   });
@@ -188,7 +195,18 @@ function writersOf({ reconciler, log, mask }: Sources): Pick<Handlers, Write> {
       if (runner === undefined) return { refusal: noRunner };
       if (!reconciler.stop(id)) return told(false, `runner ${id} is asked to end already`);
       log.info('order', { by, order: 'stop', runner: id, forge: runner.forge, job: runner.job.id }, 'the runner is ended');
-      return told(true, `runner ${id} is asked to end, and job ${runner.job.id} with it if it has begun`);
+      const { job } = runner;
+      return told(
+        true,
+        job.id === 0 ? `runner ${id} is asked to end` : `runner ${id} is asked to end, and job ${job.id} with it if it has begun`,
+      );
+    },
+    async dispatch({ url, body, by }) {
+      readQuery(url, routes.dispatch.query);
+      const answer = await reconciler.dispatch(wishOf(body), by);
+      if (!('mistake' in answer)) return { value: dispatchedOf(answer, (at) => new Date(clock.wallOf(at)).toISOString()) };
+      if (answer.mistake === 'off') return { refusal: { ...noDispatch, detail: answer.sentence } };
+      throw refused(answer.mistake, answer.sentence);
     },
     async sweep({ url, by }) {
       const dryRun = readQuery(url, routes.sweep.query).dry_run !== 'false';

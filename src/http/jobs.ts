@@ -21,7 +21,10 @@ export function runnersOf({ runners }: Snapshot, iso: Show, at: (path: string) =
   return {
     runners: runners.map((runner) => ({
       ...runnerOf(runner, iso),
-      links: { explain: at(`/api/v1/explain?job=${runner.job.id}`), stop: at(`/api/v1/runners/${runner.id}/stop`) },
+      links: {
+        explain: runner.job.id === 0 ? null : at(`/api/v1/explain?job=${runner.job.id}`),
+        stop: at(`/api/v1/runners/${runner.id}/stop`),
+      },
     })),
   };
 }
@@ -126,10 +129,15 @@ function whyOf(action: Action): string {
   if (action.kind === 'sweep-machine') return 'it bears our mark, and no record speaks of it';
   if (action.kind === 'sweep-registration') return `${action.registration.name} bears our mark, and no record speaks of it`;
   const { job, profile, credentials } = action.runner;
+  const { dispatch } = action.runner;
+  if (action.kind === 'launch' && dispatch !== undefined)
+    return `it was dispatched to take whatever job comes for ${job.labels.join(', ')}`;
   if (action.kind === 'launch')
     return credentials === undefined
       ? `job ${job.id} waits, and profile ${profile} serves it${warmlyOf(action.id)}`
       : 'its start is gone through once more';
+  if (action.kind === 'confirm' && dispatch !== undefined)
+    return 'the forge lists a running job that may be its own: whether it has one is asked';
   if (action.kind === 'confirm') return `the forge lists job ${job.id} as running: whether it is our runner that has it is asked`;
   return reasons[action.reason];
 }
@@ -157,6 +165,8 @@ const reasons: Readonly<Record<EndReason | StopReason, string>> = {
   cancelled: 'Forgejo ended its job (cancelled, most likely)',
   'job-gone': 'its job left the list of its forge',
   'start-failed': 'its machine could not be made',
+  'no-job': 'it was dispatched, and no job came to it',
+  ttl: 'the time for which it was dispatched is over',
   operator: 'an operator asked for it',
   finished: 'its machine ended by itself after its job',
   'machine-failed': 'its machine died',

@@ -18,6 +18,7 @@ export type Answers = {
   /** As text/plain. */
   readonly Log: string;
   readonly Order: v1.Order;
+  readonly Dispatched: v1.Dispatched;
   readonly Sweep: v1.Sweep;
   readonly OpenApi: Readonly<Record<string, unknown>>;
 };
@@ -28,6 +29,8 @@ export type Route = {
   readonly path: string;
   readonly summary: string;
   readonly query: Readonly<Record<string, Parameter<unknown>>>;
+  /** The schema of the JSON that it takes; without one a body is refused. */
+  readonly body?: 'DispatchWish';
   readonly answer: keyof Answers;
   /** Status codes beside 200 that bear the same answer. */
   readonly also?: readonly number[];
@@ -90,6 +93,15 @@ export const routes = {
     summary: 'Ends one runner, whatever it does. A job that it had is over; one that it had not waits again.',
     query: none,
     answer: 'Order',
+  },
+  dispatch: {
+    method: 'POST',
+    path: '/api/v1/dispatch',
+    summary:
+      'Starts runners beside what polling finds: each takes one job, whichever with its labels comes first, and is gone after its ttl at the latest.',
+    query: none,
+    body: 'DispatchWish',
+    answer: 'Dispatched',
   },
   sweep: {
     method: 'POST',

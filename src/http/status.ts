@@ -2,6 +2,7 @@
 
 import type { Denial, ForgeName, MachineExit, Scope } from '../core/model.ts';
 import type { EndedView, ForgeView, RunnerView, Snapshot } from '../core/snapshot.ts';
+import { untilOf } from '../core/dispatch.ts';
 import { guessesOf } from './guess.ts';
 import type { Status } from './wire.ts';
 
@@ -151,6 +152,7 @@ export function runnerOf(runner: RunnerView, iso: Show): Status['runners'][numbe
     ...jobOf(runner.forge, runner.job),
     labels: [...runner.job.labels],
     profile: runner.profile,
+    dispatched_until: runner.dispatch === undefined ? null : iso(untilOf(runner)),
     machine: runner.machine,
     slot: runner.slot,
     phase: runner.phase,

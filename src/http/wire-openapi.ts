@@ -17,6 +17,7 @@ const schemas = {
   Explain: v1.explainSchema,
   Event: v1.eventSchema,
   Order: v1.orderSchema,
+  Dispatched: v1.dispatchedSchema,
   Sweep: v1.sweepSchema,
   Log: z.string(),
   OpenApi: z.looseObject({ openapi: z.literal('3.1.0') }),
@@ -37,7 +38,7 @@ export function openApiOf(version: string, basePath: string): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const [operationId, route] of Object.entries<Route>(routes))
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(operationId, route) };
-  const named = Object.entries({ ...schemas, Problem: problemSchema }).map(([name, schema]) => {
+  const named = Object.entries({ ...schemas, DispatchWish: v1.dispatchWishSchema, Problem: problemSchema }).map(([name, schema]) => {
     const { $schema: _, ...json } = z.toJSONSchema(schema);
     return [name, json];
   });
@@ -58,7 +59,7 @@ export function openApiOf(version: string, basePath: string): Json {
   };
 }
 
-function operationOf(operationId: string, { method, path, summary, query, answer, also = [] }: Route): Json {
+function operationOf(operationId: string, { method, path, summary, query, body: taken, answer, also = [] }: Route): Json {
   const body = { description: summary, content: { [types[answer] ?? 'application/json']: { schema: ref(answer) } } };
   return {
     operationId,
@@ -67,6 +68,7 @@ function operationOf(operationId: string, { method, path, summary, query, answer
       ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
       ...Object.values(query).map(({ name, description, schema }) => ({ name, in: 'query', description, schema })),
     ],
+    ...(taken === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: ref(taken) } } } }),
     security: method === 'POST' ? [{ token: [] }] : [{}, { token: [] }],
     responses: {
       ...Object.fromEntries([200, ...also].map((status) => [String(status), body])),

@@ -8,7 +8,7 @@ const count = z.int().min(0);
 const path = z.string().meta({ description: 'A path of this API, with the base path that it is served under.' });
 
 export const runnersSchema = z.object({
-  runners: z.array(runnerSchema.extend({ links: z.object({ explain: path, stop: path }) })),
+  runners: z.array(runnerSchema.extend({ links: z.object({ explain: path.nullable(), stop: path }) })),
 });
 export type Runners = z.infer<typeof runnersSchema>;
 
@@ -91,6 +91,30 @@ export const orderSchema = z.object({
   sentence: z.string(),
 });
 export type Order = z.infer<typeof orderSchema>;
+
+/** What POST /api/v1/dispatch takes. `ttl` is a time (20m, 1h30m) or a number of seconds, the profile's limit unless said; `forge` may be left out where there is one. */
+export const dispatchWishSchema = z.strictObject({
+  labels: z.array(z.string()).min(1).max(50),
+  count: z.int().min(1).max(100).optional(),
+  ttl: z.union([z.string(), z.int()]).optional(),
+  forge: z.string().optional(),
+});
+
+/** What became of it. The records of those that were accepted are on the disk. */
+export const dispatchedSchema = z.object({
+  forge: z.string(),
+  labels: z.array(z.string()),
+  requested: count,
+  accepted: count,
+  refused: count,
+  /** Why not all; null when all are accepted. */
+  reason: z.string().nullable(),
+  sentence: z.string(),
+  /** True where a profile allows less than what was asked for. */
+  ttl_clamped: z.boolean(),
+  runners: z.array(z.object({ id: z.string(), machine: z.string(), profile: z.string(), ttl_seconds: z.number(), until: time })),
+});
+export type Dispatched = z.infer<typeof dispatchedSchema>;
 
 export const sweepSchema = z.object({
   dry_run: z.boolean(),

@@ -30,6 +30,8 @@ export const runnerSchema = z.object({
   ...jobShape,
   labels: z.array(z.string()),
   profile: z.string(),
+  /** Of one that was dispatched, whose job_id is 0 until it is known which job it has: when its time is over. */
+  dispatched_until: time.nullable(),
   machine: z.string(),
   slot: z.number(),
   phase: z.string(),
@@ -169,8 +171,8 @@ export type Status = z.infer<typeof statusSchema>;
 
 /**
  * RFC 9457. `code` is one of ours: a ControllerError's (PARAMETER_INVALID names the `parameter`), or BAD_REQUEST, TOKEN_MISSING, TOKEN_WRONG,
- * NO_TOKEN_CONFIGURED, TOKEN_FILE_UNUSABLE, ORIGIN_REFUSED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_REFUSED, HOST_REFUSED, TOO_MANY_FOLLOWERS, INTERNAL;
- * of a webhook also SIGNATURE_MISSING, SIGNATURE_WRONG, CONTENT_TYPE_REFUSED, BODY_CUT.
+ * NO_TOKEN_CONFIGURED, TOKEN_FILE_UNUSABLE, ORIGIN_REFUSED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_REFUSED, DISPATCH_OFF, HOST_REFUSED, TOO_MANY_FOLLOWERS, INTERNAL;
+ * of a webhook also SIGNATURE_MISSING, SIGNATURE_WRONG; of what takes a body CONTENT_TYPE_REFUSED, BODY_CUT.
  */
 export const problemSchema = z.object({
   type: z.string(),

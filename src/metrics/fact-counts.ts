@@ -37,11 +37,15 @@ export function createFactCounts(registry: Registry, now: () => number): FactCou
     cool: (fact) => meters.cooled.inc({ reason: oneOf(coolReasons, fact.facts['reason']) }),
     deny: (fact) => waits.seen(jobOf(fact)),
     assign(fact) {
-      waits.seen(jobOf(fact), (secondsOf(fact, 'afterMs') ?? 0) * 1000);
-      waits.assigned(jobOf(fact));
+      // One that was dispatched has none yet.
+      if (fact.facts['job'] !== undefined) {
+        waits.seen(jobOf(fact), (secondsOf(fact, 'afterMs') ?? 0) * 1000);
+        waits.assigned(jobOf(fact));
+      }
       for (const [phase, name] of startPhases) meters.phase(phase, secondsOf(fact, name));
     },
     picked(fact) {
+      if (fact.facts['dispatched'] === true) waits.assigned(jobOf(fact));
       settle(fact);
       meters.phase('pick', secondsOf(fact, 'pickMs'));
     },

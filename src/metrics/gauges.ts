@@ -19,6 +19,7 @@ const reasons: Readonly<Record<Denial['reason'], true>> = {
   repository: true,
   event: true,
   'back-off': true,
+  dispatched: true,
   'no-slot': true,
   'host-unknown': true,
   'host-full': true,
@@ -122,7 +123,16 @@ function createRunnerGauges(registry: Registry): Show {
   const machines = gaugeOf({ registry, name: 'machines', help: 'Machines of ours that the host lists, ended ones included.' });
   const warm = gaugeOf({ registry, name: 'warm_machines', help: 'Machines that wait for jobs, by profile.', labels: ['profile'] });
   const wanted = gaugeOf({ registry, name: 'warm_machines_wanted', help: 'How many are to wait, by profile.', labels: ['profile'] });
+  const dispatched = gaugeOf({
+    registry,
+    name: 'dispatched_runners',
+    help: 'Runners that were dispatched by an order: without a job (waiting), with one (busy).',
+    labels: ['state'],
+  });
   return ({ runners: views, capacity, host, warm: waiting }) => {
+    const orders = views.filter(({ dispatch }) => dispatch !== undefined);
+    dispatched.set({ state: 'waiting' }, orders.filter(({ pickedAt }) => pickedAt === undefined).length);
+    dispatched.set({ state: 'busy' }, orders.filter(({ pickedAt }) => pickedAt !== undefined).length);
     for (const phase of Object.keys(phases)) runners.set({ phase }, views.filter((view) => view.phase === phase).length);
     slots.set({ state: 'total' }, capacity.max);
     slots.set({ state: 'used' }, capacity.used);

@@ -28,7 +28,8 @@ export function createRepositoryCounts(registry: Registry): RepositoryCounts {
 
   return {
     take(fact) {
-      if (fact.event !== 'finalize') return;
+      const jobless = fact.facts['dispatched'] === true && fact.facts['job'] === undefined;
+      if (fact.event !== 'finalize' || jobless) return;
       meters ??= createMeters(registry);
       const place = placeOf(fact);
       const used = usedOf(fact);

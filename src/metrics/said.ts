@@ -13,6 +13,8 @@ const ends: Readonly<Record<EndReason, true>> = {
   cancelled: true,
   'job-gone': true,
   'start-failed': true,
+  'no-job': true,
+  ttl: true,
   operator: true,
   'machine-failed': true,
   'machine-lost': true,

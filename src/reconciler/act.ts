@@ -2,13 +2,14 @@
 // Does nothing that plan did not ask for; what is asked once more before it is believed is in doubt.ts.
 
 import { deadlineOf } from '../clock.ts';
+import { isJobless } from '../core/dispatch.ts';
 import { isOurRegistration, isWarmId } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { terminationLinesOf } from '../core/termination.ts';
 import type { Action, Credentials, Profile, Runner } from '../core/model.ts';
 import { ControllerError } from '../errors.ts';
 import type { Facts } from '../log.ts';
-import { confirm, hasEnded, isDoubtful, offersInVain, reasonToStop, taskOf } from './doubt.ts';
+import { confirm, hasEnded, isDoubtful, offersInVain, reasonToStop, tasksOf } from './doubt.ts';
 import { factsOf, forgeOf, type Hands } from './hands.ts';
 import { cool, fenceMsOf, warm } from './warm.ts';
 
@@ -67,7 +68,7 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   log.info('launch', {
     by: byOf(hands),
     ...factsOf(runner),
-    reason: 'waiting',
+    reason: runner.dispatch === undefined ? 'waiting' : 'dispatched',
     slot: runner.slot,
     resumed: known !== undefined,
     ...warmthOf(runner),
@@ -196,9 +197,9 @@ async function release(hands: Hands, runner: Runner, ending: NonNullable<Runner[
   const forge = forgeOf(hands, runner.forge);
   // Forgejo itself deletes the registration of a job that ended: nearly always there is nothing left to do.
   if (!(await forge.registered(credentials.id))) return;
-  const taskId = runner.taskId ?? (await taskOf(hands, runner)) ?? 0;
-  if (taskId > 0) await report(hands, runner, credentials, taskId, ending);
-  else if ((await forge.registration(credentials.id))?.status === 'active') {
+  const tasks = runner.taskId === undefined ? await tasksOf(hands, runner) : [runner.taskId];
+  const told = tasks.length > 0 && (await report(hands, runner, credentials, tasks, ending));
+  if (!told && (await forge.registration(credentials.id))?.status === 'active') {
     throw new ControllerError('FORGE_UNREACHABLE', `\`${runner.forge}\` lists no running job for ${runner.id}, which reported just now`);
   }
   await forge.unregister(credentials.id);
@@ -209,12 +210,17 @@ async function report(
   hands: Hands,
   runner: Runner,
   credentials: Credentials,
-  taskId: number,
+  tasks: readonly number[],
   ending: NonNullable<Runner['ending']>,
-): Promise<void> {
+): Promise<boolean> {
   const policy = hands.policy();
   const output = await hands.driver.output(runner.machine);
   const lines = terminationLinesOf({ runner, ending, profile: profileOf(runner, policy), policy, output });
-  const outcome = await forgeOf(hands, runner.forge).reportFailure(credentials, taskId, lines);
-  if (outcome === 'reported') hands.log.warn('report', { ...factsOf(runner), reason: ending.reason, task: taskId }, lines[0]);
+  for (const task of tasks) {
+    const outcome = await forgeOf(hands, runner.forge).reportFailure(credentials, task, lines);
+    if (outcome === 'reported') hands.log.warn('report', { ...factsOf(runner), reason: ending.reason, task }, lines[0]);
+    if (outcome === 'reported') return true;
+  }
+  // Of those that were only supposed none was its own.
+  return !isJobless(runner);
 }

@@ -1,6 +1,7 @@
 // Promises that a job which cannot be run now does not eat machines: each try that nobody picked makes the next one wait longer. Kept in
 // memory only: after a restart one try too many costs seconds, a job that rests for ever would cost more.
 
+import { isJobless } from '../core/dispatch.ts';
 import { jobKeyOf } from '../core/naming.ts';
 import { repositoryKeyOf } from '../core/admission.ts';
 import type { BackOff } from '../core/memory.ts';
@@ -25,6 +26,8 @@ export function createBackOffs(): BackOffs {
   return {
     all: () => new Map(resting),
     after(key, runner, reason, now) {
+      // Nobody waited for it.
+      if (isJobless(runner)) return;
       const { forge, job, createdAt, assignedAt = createdAt } = runner;
       const repository = repositoryKeyOf(forge, job.repositoryId);
       const left = reason === 'job-gone' || reason === 'cancelled';

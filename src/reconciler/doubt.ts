@@ -1,9 +1,11 @@
 // Promises what is asked once more before it is believed: that a job which runs is ours, and that a machine which seems to be of no use any more
 // may be ended (I9). What was asked holds when the stop arrives, for nothing more is handed to that machine meanwhile.
 
+import { candidatesOf, isJobless } from '../core/dispatch.ts';
 import { profileOf } from '../core/lifecycle.ts';
 import { jobKeyOf } from '../core/naming.ts';
 import type { Credentials, Job, Runner, RunnerId, StopReason } from '../core/model.ts';
+import { noteJob, recognise } from './dispatch.ts';
 import { factsOf, forgeOf, keyOf, type Hands } from './hands.ts';
 
 type Picked = { readonly id: RunnerId; readonly taskId: number };
@@ -12,6 +14,7 @@ type Picked = { readonly id: RunnerId; readonly taskId: number };
 export async function confirm(hands: Hands, { id, taskId }: Picked): Promise<void> {
   const runner = hands.ledger.get(id);
   if (runner?.credentials === undefined) return;
+  if (isJobless(runner)) return recognise(hands, runner, runner.credentials);
   const registration = await forgeOf(hands, runner.forge).registration(runner.credentials.id);
   const now = hands.clock.now();
   if (registration?.status === 'active') {
@@ -25,7 +28,7 @@ export async function confirm(hands: Hands, { id, taskId }: Picked): Promise<voi
 }
 
 export function isDoubtful(reason: StopReason): boolean {
-  return reason === 'job-gone' || reason === 'unpicked' || reason === 'cancelled';
+  return reason === 'job-gone' || reason === 'unpicked' || reason === 'cancelled' || reason === 'no-job';
 }
 
 export async function hasEnded({ driver }: Hands, { machine }: Runner): Promise<boolean> {
@@ -65,7 +68,10 @@ async function lookAgain(hands: Hands, runner: Runner, { id }: Credentials, reas
     return undefined;
   }
   const registration = await forgeOf(hands, runner.forge).registration(id);
-  if (registration?.status === 'active') return undefined;
+  if (registration?.status === 'active') {
+    if (isJobless(runner)) await noteJob(hands, runner);
+    return undefined;
+  }
   if (registration === undefined) {
     if (reason === 'cancelled' || runner.stop !== undefined) return reason;
     return reason === 'unpicked' && job !== undefined ? reason : undefined;
@@ -81,8 +87,9 @@ async function jobOf(hands: Hands, runner: Runner): Promise<Job | undefined> {
   return (await forgeOf(hands, runner.forge).jobs()).find((each) => jobKeyOf(each) === key);
 }
 
-/** The task of the runner's job if it runs now, be it ours or another runner's; 0 when the forge does not say which. */
-export async function taskOf(hands: Hands, runner: Runner): Promise<number | undefined> {
+/** Tasks of which one is that of the runner's job, if that runs now: its own, be it ours or another runner's; where its job is not known all that it may be. */
+export async function tasksOf(hands: Hands, runner: Runner): Promise<readonly number[]> {
+  if (isJobless(runner)) return candidatesOf(runner, await forgeOf(hands, runner.forge).jobs()).map(({ taskId }) => taskId);
   const job = await jobOf(hands, runner);
-  return job?.state === 'running' ? job.taskId : undefined;
+  return job?.state === 'running' && job.taskId > 0 ? [job.taskId] : [];
 }

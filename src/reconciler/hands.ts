@@ -2,6 +2,7 @@
 // by itself.
 
 import type { Clock } from '../clock.ts';
+import { isJobless } from '../core/dispatch.ts';
 import { jobKeyOf } from '../core/naming.ts';
 import type { ForgeName, Policy, Runner } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
@@ -24,7 +25,10 @@ export type Hands = {
 /** The names under which every log line speaks of a runner. */
 export function factsOf(runner: Runner): Facts {
   const { id, handle, repositoryId, name } = runner.job;
-  return { runner: runner.id, forge: runner.forge, repository: repositoryId, job: id, handle, name, profile: runner.profile };
+  const { forge, profile } = runner;
+  const dispatched = runner.dispatch === undefined ? {} : { dispatched: true };
+  if (isJobless(runner)) return { runner: runner.id, forge, profile, ...dispatched };
+  return { runner: runner.id, forge, repository: repositoryId, job: id, handle, name, profile, ...dispatched };
 }
 
 export function forgeOf(hands: Hands, name: ForgeName): Forge {

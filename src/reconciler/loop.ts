@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { act } from './act.ts';
 import { factsOf, type Hands } from './hands.ts';
 import { createAuditor, type Auditor } from './audit.ts';
+import { createDispatchMemory, type DispatchMemory } from './dispatch.ts';
 import { createHerald, type Herald } from './herald.ts';
 import { createHistory, type History } from './history.ts';
 import { createLedger } from './ledger.ts';
@@ -81,6 +82,7 @@ export type Loop = {
   world: World | undefined;
   denials: readonly Denial[];
   absences: Map<RunnerId, Absence & { readonly poll: number }>;
+  readonly dispatch: DispatchMemory;
   /** Runners that an operator asked to end. Once a stop is begun, the record says so. */
   readonly condemned: Set<RunnerId>;
   hostError: Snapshot['host']['error'];
@@ -135,6 +137,7 @@ export function createLoop(options: ReconcilerOptions): Loop {
     world: undefined,
     denials: [],
     absences: new Map(),
+    dispatch: createDispatchMemory(),
     condemned: new Set(),
     hostError: undefined,
     lastSlot: -1,

@@ -2,6 +2,7 @@
 // alone; a source that fails is `unknown` with its reason, never empty (I2). One of the four places that catch.
 
 import type { Clock } from '../clock.ts';
+import { isJobless } from '../core/dispatch.ts';
 import { jobKeyOf } from '../core/naming.ts';
 import type { Absence } from '../core/memory.ts';
 import type { ForgeName, JobList, Machine, Reading, Registration, Room, Runner, RunnerId, World } from '../core/model.ts';
@@ -11,7 +12,7 @@ import type { Forge } from '../forge/forge.ts';
 import type { Poller } from './poller.ts';
 
 /** What the reconciler remembers between ticks; all of it can be lost without losing a job. */
-export type Memory = Pick<World, 'fresh' | 'backOffs' | 'condemned' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
+export type Memory = Pick<World, 'dispatching' | 'fresh' | 'backOffs' | 'condemned' | 'settled' | 'endings' | 'retries' | 'lastSlot'> & {
   /** All of it but the builds, which are read. */
   readonly warmth: Omit<World['warmth'], 'builds'>;
   readonly runners: readonly Runner[];
@@ -50,7 +51,7 @@ export async function observe(
   );
   const registrations = maintenance ? readAllRegistrations(sources, signal) : Promise.resolve([]);
   const [machinesRead, roomRead, builds, jobsRead, registrationsRead] = await Promise.all([machines, room, building, jobs, registrations]);
-  const { runners, fresh, backOffs, condemned, settled, endings, retries, lastSlot, warmth } = memory();
+  const { runners, dispatching, fresh, backOffs, condemned, settled, endings, retries, lastSlot, warmth } = memory();
   return {
     jobs: new Map(jobsRead),
     registrations: new Map(registrationsRead),
@@ -60,6 +61,7 @@ export async function observe(
     inFlight,
     beginning,
     warmth: { ...warmth, builds },
+    dispatching,
     fresh,
     backOffs,
     condemned,
@@ -170,6 +172,8 @@ export function absencesAfter(
   }
   const next = new Map<RunnerId, Absence & { readonly poll: number }>();
   for (const runner of world.runners) {
+    // Of no list can be said that its job is missing.
+    if (isJobless(runner)) continue;
     const before = previous.get(runner.id);
     const reading = world.jobs.get(runner.forge);
     if (reading?.state !== 'known' || reading.at < runner.createdAt) {

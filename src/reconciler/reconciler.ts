@@ -1,9 +1,11 @@
 // Promises the loop: observe, plan, act, level-triggered, ticks never overlapping. Polls, exits, HTTP and cron only wake it. A failed step
 // changes only when it is tried again and is said in the snapshot; a bug ends the process, and the first tick after start repairs.
 
+import type { DispatchAnswer, DispatchMistake, DispatchWish } from '../core/dispatched.ts';
 import type { ForgeName, Policy, RunnerId, World } from '../core/model.ts';
 import { isOurRegistration } from '../core/naming.ts';
 import type { Snapshot } from '../core/snapshot.ts';
+import { dispatch } from './dispatch.ts';
 import { createLoop, halt, policyOf, wake, type Loop, type ReconcilerOptions, type Settings } from './loop.ts';
 import { foresee, nextLookMs, preview, tick, type Foresight } from './tick.ts';
 import { snapshotOf } from './view.ts';
@@ -40,6 +42,8 @@ export type Reconciler = {
   drain(on: boolean, by: string): boolean;
   /** Ends that runner at the next tick, whatever it does. False: it is asked already, or there is none. */
   stop(id: RunnerId): boolean;
+  /** Starts runners that take whatever job comes; resolves when their records are safe, or with why nothing of it can ever be. */
+  dispatch(wish: DispatchWish, by: string): Promise<DispatchAnswer | DispatchMistake>;
   snapshot(): Snapshot;
 };
 
@@ -79,6 +83,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     drain: (on, by) => drain(loop, on, by),
     stop: (id) => stop(loop, id),
+    dispatch: (wish, by) => dispatchIn(loop, wish, by),
     snapshot: () => snapshotOfLoop(loop),
   };
 }
@@ -93,6 +98,11 @@ function oneAtATime(look: (registrations: boolean) => Promise<Foresight>): Recon
     underWay.set(registrations, begun);
     return begun;
   };
+}
+
+function dispatchIn(loop: Loop, wish: DispatchWish, by: string): Promise<DispatchAnswer | DispatchMistake> {
+  const { dispatch: memory, hands, condemned, forges } = loop;
+  return dispatch({ memory, hands, policy: policyOf(loop), forges: [...forges.keys()], condemned, wake: () => wake(loop) }, wish, by);
 }
 
 function stop(loop: Loop, id: RunnerId): boolean {
@@ -153,6 +163,7 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'throug
     }
   } finally {
     unwatch();
+    loop.dispatch.close();
   }
   if (loop.bug !== undefined) throw loop.bug.error;
   loop.queue.close();
@@ -161,6 +172,7 @@ async function run(loop: Loop, signal: AbortSignal): Promise<'stopped' | 'throug
   const patience = new AbortController();
   await Promise.race([loop.queue.settled(), clock.sleep(detachMs, patience.signal)]);
   patience.abort();
+  loop.hands.ledger.close();
   return signal.aborted ? 'stopped' : 'through';
 }
 

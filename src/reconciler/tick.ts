@@ -22,18 +22,20 @@ export async function tick(loop: Loop): Promise<void> {
   const seen = await look(loop, maintenance || loop.mode === 'ending');
   const now = hands.clock.now();
   loop.absences = absencesAfter(loop.absences, seen, now);
-  const world = { ...seen, absences: loop.absences };
+  const dispatching = loop.dispatch.look(seen, now);
+  const world = { ...seen, absences: loop.absences, dispatching };
   loop.world = world;
   history.forget(world, now);
   loop.warmth.look(world, loop.settings.policy, now);
   for (const id of loop.condemned) if (!hands.ledger.all().some((runner) => runner.id === id)) loop.condemned.delete(id);
   noteHost(loop, world, now);
-  const { actions, denials } = plan(world, policyOf(loop), now);
+  const { actions, denials, dispatches } = plan(world, policyOf(loop), now);
   loop.denials = denials;
   herald.forges(loop.pollers);
   herald.denials(denials);
   herald.registrations(world.registrations, policyOf(loop));
   for (const action of actions) begin(loop, action, now);
+  loop.dispatch.answered(dispatches);
   // Whoever ends everything needs no host that could run machines.
   if (maintenance && loop.mode !== 'ending') void audit(loop);
   if (maintenance) loop.options.archive?.tend();
@@ -61,7 +63,7 @@ export async function preview(loop: Loop, registrations: boolean): Promise<Fores
 }
 
 function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<World, 'absences'>> {
-  const { sources, queue, hands, history, lastSlot, stop, warmth } = loop;
+  const { sources, queue, hands, history, lastSlot, stop, warmth, dispatch } = loop;
   const beginning = queue.actions().filter((action) => action.kind === 'launch' || action.kind === 'warm');
   const underWay = { inFlight: queue.ids(), beginning };
   const warm = loop.settings.policy.profiles.some((profile) => profile.warm !== undefined);
@@ -75,6 +77,7 @@ function look(loop: Loop, registrations: boolean, hushed = false): Promise<Omit<
     retries: history.retries,
     lastSlot,
     warmth: { usedAt: warmth.usedAt, rests: warmth.rests },
+    dispatching: dispatch.known(),
   });
   return observe({ ...sources, hushed, warm }, underWay, memory, registrations, stop.signal);
 }
@@ -96,6 +99,7 @@ function begin(loop: Loop, action: Action, now: number): void {
     loop.lastSlot = action.runner.slot;
     loop.pollers.get(action.runner.forge)?.stir(now);
   }
+  if (action.kind === 'confirm') loop.dispatch.asks(action, loop.world);
   if (action.kind === 'warm') loop.lastSlot = action.slot;
   loop.history.begun(action, now);
   loop.queue.add(action);

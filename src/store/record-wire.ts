@@ -11,6 +11,7 @@ import { isPlausible, timesOf, type Anchor } from '../core/time-line.ts';
  * that drops it does no harm.
  * - place: the forge is known by its name alone, as it always was.
  * - timeouts: the clocks of the profile in the configuration hold, and the unit's RuntimeMaxSec.
+ * - dispatch: no list has its job, so it is stopped as one whose job is gone; one that reports has a job and is left to its end.
  * - taskId: it is asked of the forge's list when it is needed; a job that is not listed then needs no report.
  * - ending: the clean-up begins anew with what is still to be seen; at worst an end is called machine-lost.
  */
@@ -20,7 +21,17 @@ const formatVersion = 1;
 export type Migrations = ReadonlyMap<number, (older: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>>;
 const migrations: Migrations = new Map();
 
-const stopReasons = ['start-timeout', 'unpicked', 'job-timeout', 'cancelled', 'job-gone', 'start-failed', 'operator'] as const;
+const stopReasons = [
+  'start-timeout',
+  'unpicked',
+  'job-timeout',
+  'cancelled',
+  'job-gone',
+  'start-failed',
+  'no-job',
+  'ttl',
+  'operator',
+] as const;
 const endReasons = [...stopReasons, 'finished', 'machine-failed', 'machine-lost'] as const;
 
 const exit = z.object({
@@ -46,6 +57,7 @@ const record = z.object({
       name: z.string(),
       labels: z.array(z.string()),
     }),
+    dispatch: z.object({ ttlMs: z.number() }).exactOptional(),
     profile: z.string(),
     machine: z.string(),
     slot: z.int().min(0),

@@ -40,6 +40,8 @@ export type FakeDriver = Driver & {
   /** Makes a verb wait until the returned function is called. */
   hold(verb: DriverVerb, id?: MachineId): () => void;
   ready(id: MachineId): void;
+  /** What the machine writes to its console. */
+  say(id: MachineId, line: string): void;
   /** Ends a machine from inside or by an accident. */
   end(id: MachineId, exit?: Partial<MachineExit>): void;
   /** A machine that is there without any of our records: a crash's leftover. */
@@ -68,6 +70,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
   const failures = new Map<DriverVerb, Failure>();
   const holds = new Set<Hold>();
   const watchers = new Set<() => void>();
+  const said = new Map<MachineId, string[]>();
   const waiting = new Set<() => void>();
 
   function changed(): void {
@@ -147,7 +150,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
         machines.delete(id);
         changed();
       }),
-    output: async (id) => perform('output', id, () => [`console of ${id}`]),
+    output: async (id) => perform('output', id, () => [`console of ${id}`, ...(said.get(id) ?? [])]),
     artefacts: async () =>
       perform('artefacts', undefined, () => [...machines.keys()].map((name): Leftover => ({ kind: 'directory', name }))),
     watch: (wake) => {
@@ -177,6 +180,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
       if (machine?.state === 'starting') machines.set(id, { ...machine, state: 'idle' });
       changed();
     },
+    say: (id, line) => void said.set(id, [...(said.get(id) ?? []), line]),
     end,
     plant: (machine) => {
       machines.set(machine.id, { ...machine, spec: { id: machine.id, slot: machine.slot, profile: unknownProfile, runtimeMaxMs: 0 } });

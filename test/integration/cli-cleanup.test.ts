@@ -37,7 +37,12 @@ describe('cleanup-forgejo-runners beside a service', () => {
     service = await answering(() => quiet, {
       preview: () => {
         const room = unknown ? ({ state: 'unknown', reason: 'DRIVER_FAILED: no statfs' } as const) : aWorld().room;
-        return Promise.resolve({ world: aWorld({ room }), actions: [...there, { kind: 'sweep-machine', id: 'j0000009abc' }], denials: [] });
+        return Promise.resolve({
+          world: aWorld({ room }),
+          actions: [...there, { kind: 'sweep-machine', id: 'j0000009abc' }],
+          denials: [],
+          dispatches: [],
+        });
       },
       maintain() {
         maintained += 1;

@@ -33,6 +33,8 @@ const stopReasons: Record<StopReason, true> = {
   cancelled: true,
   'job-gone': true,
   'start-failed': true,
+  'no-job': true,
+  ttl: true,
   operator: true,
 };
 const endReasons: Record<EndReason, true> = { ...stopReasons, finished: true, 'machine-failed': true, 'machine-lost': true };

@@ -71,6 +71,8 @@ async function valueOf(response: Response, type: string): Promise<unknown> {
 }
 
 /** One query with which the route answers well. */
+/** A body for each operation that takes one. */
+const goodBody: Readonly<Record<string, unknown>> = { dispatch: { labels: ['debian'], count: 2, ttl: '20m' } };
 const goodQuery: Readonly<Record<string, string>> = {
   explain: '?labels=ci',
   jobs: '?state=done&limit=5',
@@ -102,6 +104,7 @@ describe('the document', () => {
       'GET /health',
       'GET /openapi.json',
       'GET /status',
+      'POST /api/v1/dispatch',
       'POST /api/v1/drain',
       'POST /api/v1/poll',
       'POST /api/v1/resume',
@@ -128,7 +131,11 @@ describe('the document', () => {
     for (const operation of operations()) {
       const { method, path, operationId, security } = operation;
       const ask = (query: string, headers: Readonly<Record<string, string>>, how = method): Promise<Response> =>
-        fetch(serving.url + path + query, { method: how, headers });
+        fetch(serving.url + path + query, {
+          method: how,
+          headers: { ...headers, ...(operationId in goodBody ? { 'content-type': 'application/json' } : {}) },
+          ...(operationId in goodBody ? { body: JSON.stringify(goodBody[operationId]) } : {}),
+        });
       const good = await ask(goodQuery[operationId] ?? '', { authorization });
       expect([operationId, good.status]).toEqual([operationId, 200]);
       await expectAsDescribed(operation, good);

@@ -64,8 +64,8 @@ export const actTargets: readonly Target[] = [
       ],
       [
         'a registration that reported just now is given back',
-        "else if ((await forge.registration(credentials.id))?.status === 'active') {",
-        'else if (taskId < 0) {',
+        "if (!told && (await forge.registration(credentials.id))?.status === 'active') {",
+        'if (tasks.length < 0) {',
       ],
       [
         'every stop that is asked again has a new time',
@@ -114,19 +114,19 @@ export const actTargets: readonly Target[] = [
       ['how a machine ended is written anew at every try', 'known.ending ?? { reason', '{ reason'],
       [
         'a job whose container died is never reported',
-        'if (taskId > 0) await report(hands, runner, credentials, taskId, ending);',
-        'if (taskId > 0) await Promise.resolve();',
+        'tasks.length > 0 && (await report(hands, runner, credentials, tasks, ending))',
+        'tasks.length > 0',
       ],
       ['a registration that is gone is reported for', 'if (!(await forge.registered(credentials.id))) return;', ''],
       [
         'a dead container is reported only when its pick-up was seen',
-        'runner.taskId ?? (await taskOf(hands, runner)) ?? 0',
-        'runner.taskId ?? 0',
+        'runner.taskId === undefined ? await tasksOf(hands, runner)',
+        'runner.taskId === undefined ? []',
       ],
       [
         'the registration goes before its job is reported',
-        'const taskId = runner.taskId ??',
-        'await forge.unregister(credentials.id);\n  const taskId = runner.taskId ??',
+        'const tasks = runner.taskId ===',
+        'await forge.unregister(credentials.id);\n  const tasks = runner.taskId ===',
       ],
       [
         'a registration without known credentials is left behind',
@@ -157,7 +157,12 @@ export const actTargets: readonly Target[] = [
         "if (runner.missedAt === undefined && registration?.status === 'idle'",
         "if (registration?.status === 'idle'",
       ],
-      ['a job that seems gone is ended without asking its registration', "if (registration?.status === 'active') return undefined;", ''],
+      [
+        'a job that seems gone is ended without asking its registration',
+        "if (registration?.status === 'active') {\n    if (isJobless",
+        "if (registration?.status === 'active' && isJobless(runner)) {\n    if (isJobless",
+      ],
+      ['of a job that came at the last moment nothing is noted', 'if (isJobless(runner)) await noteJob(hands, runner);', ''],
       [
         'a job that was handed out this moment is ended as un-picked',
         "reason === 'unpicked' ? await jobOf(hands, runner)",
@@ -195,8 +200,8 @@ export const actTargets: readonly Target[] = [
     mutations: [
       [
         'a record is seen as written before it is',
-        'await store.put(runner);\n      records.set(runner.id, runner);',
-        'records.set(runner.id, runner);\n      await store.put(runner);',
+        'try {\n        await store.put(runner);',
+        'try {\n        records.set(runner.id, runner);\n        await store.put(runner);',
       ],
       [
         'a record is forgotten although its deletion failed',

@@ -83,7 +83,7 @@ export const adapterTargets: readonly Target[] = [
       ['who was missed is forgotten over a restart', 'missedAt: z.number().exactOptional(),', ''],
       ['the clocks of a runner are forgotten over a restart', 'timeouts: z.object({', 'clocks: z.object({'],
       ['the task of a runner is forgotten over a restart', 'taskId: z.int().exactOptional(),', ''],
-      ['that a start failed is forgotten over a restart', "'start-failed', 'operator'] as const", "'operator'] as const"],
+      ['that a start failed is forgotten over a restart', "  'start-failed',\n", ''],
       ['that a machine was lost is forgotten over a restart', "'machine-failed', 'machine-lost']", "'machine-failed']"],
       ['how a machine ended is forgotten over a restart', 'ending: z.object({', 'ended: z.object({'],
     ],

@@ -214,7 +214,7 @@ export const coreTargets: readonly Target[] = [
       ['who waits for no turn is given a time', "return position !== undefined && reason !== 'id-taken';", "return reason !== 'id-taken';"],
       ['what has lasted long is thought to end like all others', 'all.filter((ms) => ms > lastedMs)', 'all.filter((ms) => ms > 0)'],
       ['one job tells what is usual', 'const enough = 3;', 'const enough = 1;'],
-      ['a machine whose job never came tells how long jobs take', "if (pickedAt === undefined && reason !== 'finished') continue;", ''],
+      ['a machine whose job never came tells how long jobs take', "(pickedAt === undefined && reason !== 'finished')", 'false'],
       ['a machine that is ending is thought to work on', "if (phase === 'stopping' || phase === 'finalizing')", 'if (false)'],
       ['the first of a repository is always first', 'inFairOrder(waiting, heldOf(holders))', 'inFairOrder(waiting, new Map())'],
     ],

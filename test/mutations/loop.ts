@@ -61,8 +61,8 @@ export const loopTargets: readonly Target[] = [
     mutations: [
       [
         'what is under way is noted after the world was read',
-        'const world = { ...seen, absences: loop.absences };',
-        'const world = { ...seen, inFlight: queue.ids(), absences: loop.absences };',
+        'const world = { ...seen, absences: loop.absences, dispatching };',
+        'const world = { ...seen, inFlight: queue.ids(), absences: loop.absences, dispatching };',
       ],
       ['the slot that was given last is not remembered', 'loop.lastSlot = action.runner.slot;', ''],
       ['an end is planned anew at every try of its clean-up', 'loop.history.begun(action, now);', ''],

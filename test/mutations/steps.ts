@@ -160,8 +160,8 @@ export const stepTargets: readonly Target[] = [
       ],
       [
         'a machine is still made for a job that another took',
-        "if (gone || job.state === 'running') return finalize",
-        'if (gone) return finalize',
+        "else if (job.state === 'running' || (job.state === 'absent'",
+        "else if ((job.state === 'absent'",
       ],
       [
         'a machine that does not come up is tried for ever',

@@ -6,6 +6,7 @@ import { cliTargets } from './cli.ts';
 import { archiveTargets } from './archive.ts';
 import { containerTargets } from './containers.ts';
 import { coreTargets } from './core.ts';
+import { dispatchTargets } from './dispatch.ts';
 import { loopTargets } from './loop.ts';
 import { metricsTargets } from './metrics.ts';
 import type { Target } from './mutation.ts';
@@ -35,4 +36,5 @@ export const targets: readonly Target[] = [
   ...webhookTargets,
   ...nixTargets,
   ...statusTargets,
+  ...dispatchTargets,
 ];

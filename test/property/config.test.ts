@@ -9,7 +9,7 @@ import { isControllerError } from '../../src/errors.ts';
 import { goodToken, load } from '../support/config-fixture.ts';
 
 const words = [
-  'controllerId stateDir maxConcurrent maxPerRepository pollInterval jobTimeout logLevel archive maxAge maxSize perJob http listen forges profiles network maintenance metrics strict',
+  'controllerId stateDir maxConcurrent maxPerRepository pollInterval jobTimeout logLevel archive maxAge maxSize perJob http listen forges profiles dispatch network maintenance metrics strict',
   'host port name url instanceUrl scope tokenFile allowPending repository organization user instance level owner labels template kind path',
   'nix access containers forks runnerSha256 limits cpus memory tasks disk timeouts start pick job stop runner binds source target writable environment max pool prefix nameservers extraHosts allow',
   'repositories events deny openPorts externalInterface masquerade mtu __proto__ constructor toString hasOwnProperty token',

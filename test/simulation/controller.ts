@@ -1,8 +1,9 @@
 // Promises the real reconciler as a process that can be killed and started again on the same records.
 
+import type { DispatchWish } from '../../src/core/dispatched.ts';
 import type { Policy, Profile } from '../../src/core/model.ts';
 import type { Log } from '../../src/log.ts';
-import { createReconciler } from '../../src/reconciler/reconciler.ts';
+import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import { aPolicy, aProfile } from '../support/build.ts';
 import type { Incarnation, Stage } from './call.ts';
 import type { Chance } from './schedule.ts';
@@ -15,6 +16,8 @@ export type Controller = {
   rewarm(minima: Minima): void;
   /** How many machines wait for jobs when all is well. */
   warm(): number;
+  /** Somebody asks for runners that take whatever job comes. */
+  dispatch(wish: DispatchWish): void;
   kill(where: string): void;
   ticks(): number;
   crashes(): number;
@@ -50,6 +53,7 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
       description: `forgejo-runner-controller ${name}@host`,
       maxConcurrent,
       slots: 6,
+      dispatch: { labels: ['debian', 'big'] },
       profiles: [
         aProfile({ timeouts, max: 3, ...warmOf(kept.default) }),
         aProfile({ name: 'big', timeouts, labels: ['debian', 'big'], ...warmOf(kept.big) }),
@@ -62,6 +66,7 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
   let ticks = 0;
   let current: (() => number) | undefined;
   let reload: (() => void) | undefined;
+  let order: ((wish: DispatchWish) => void) | undefined;
   let crashes = 0;
   let bug: string | undefined;
 
@@ -85,6 +90,10 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
     });
     current = () => reconciler.snapshot().ticks;
     reload = () => mine.alive && reconciler.configure({ forges, policy: policyOf() });
+    order = (wish) => {
+      if (!mine.alive) return;
+      void promised(reconciler.dispatch(wish, 'somebody'), mine);
+    };
     trace?.('starts');
     reconciler.run(new AbortController().signal).catch((error: unknown) => {
       bug = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -95,6 +104,14 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
       schedule.after(maintenanceMs, maintain);
     };
     schedule.after(maintenanceMs, maintain);
+  }
+
+  /** A process that was killed promises nothing. */
+  async function promised(answering: ReturnType<Reconciler['dispatch']>, mine: Incarnation): Promise<void> {
+    const answer = await answering;
+    if (!mine.alive || 'mistake' in answer) return;
+    for (const { id } of answer.runners)
+      if (!post.records.has(id)) stage.judge.broken.push(`I1 ${id} was promised to whoever asked for it, without a record`);
   }
 
   function kill(where: string): void {
@@ -113,6 +130,7 @@ export function createController(stage: Stage, name: string, pollIntervalMs: num
       kept = wanted;
       reload?.();
     },
+    dispatch: (wish) => order?.(wish),
     warm: () => Math.min(kept.default, 3) + kept.big,
     kill,
     ticks: () => ticks + (self.alive ? (current?.() ?? 0) : 0),

@@ -57,7 +57,8 @@ export type SimForge = {
   list(): readonly Job[];
   register(name: string, description: string): Credentials;
   seen(registration: SimRegistration): Registration;
-  fetch(token: string, handle: string): Fetched;
+  /** '' = the first that waits and whose labels are among these. */
+  fetch(token: string, handle: string, labels: readonly string[]): Fetched;
   withhold(token: string): void;
   /** The runner's final word; true when there is nothing more to say. */
   conclude(job: SimJob, state: 'success' | 'failure'): boolean;
@@ -120,6 +121,9 @@ export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
   const isUp = (): boolean => now() >= upAt;
   const isBlocked = (job: SimJob): boolean =>
     job.group !== undefined && [...jobs.values()].some((other) => other.group === job.group && other.state === 'running');
+
+  const fits = (job: SimJob, labels: readonly string[]): boolean =>
+    job.state === 'waiting' && !isBlocked(job) && job.job.labels.every((label) => labels.includes(label));
 
   /** A report reached the server between two outages, or never. */
   function activeAtOf(registration: SimRegistration): number {
@@ -206,12 +210,12 @@ export function createForgeWorld(schedule: Schedule, judge: Judge): SimForge {
       const status = now() - activeAt < activeForMs ? 'active' : online ? 'idle' : 'offline';
       return { id, uuid, name, description, ephemeral, status };
     },
-    fetch(token, handle) {
+    fetch(token, handle, labels) {
       if (!isUp()) return { kind: 'down' };
       const registration = [...registrations.values()].find((each) => each.token === token);
       if (registration === undefined) return { kind: 'refused' };
       registration.onlineAt = now();
-      const job = jobs.get(handle);
+      const job = handle === '' ? [...jobs.values()].find((each) => fits(each, labels)) : jobs.get(handle);
       if (job?.state !== 'waiting' || registration.job !== undefined || registration.withheld || isBlocked(job)) return { kind: 'nothing' };
       begin(job, registration);
       registration.job = job;

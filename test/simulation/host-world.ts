@@ -2,7 +2,7 @@
 // does: asks every two seconds for its one handle, hears of no cancel, reports its end for a minute and leaves.
 
 import type { Machine } from '../../src/core/model.ts';
-import { isWarmId } from '../../src/core/naming.ts';
+import { isDispatchId, isWarmId } from '../../src/core/naming.ts';
 import type { Assignment, MachineSpec } from '../../src/driver/driver.ts';
 import { zombieMs, type SimForge, type SimJob } from './forge-world.ts';
 import type { Judge } from './judge.ts';
@@ -16,6 +16,8 @@ export type SimMachine = {
   /** The controller it belongs to; '' for somebody else's. */
   readonly owner: string;
   readonly build: string;
+  /** What it writes to its console is lost. */
+  readonly mute: boolean;
   readonly startedAt: number;
   readonly odd: Oddity | undefined;
   ready: boolean;
@@ -33,6 +35,12 @@ export type SimHost = {
   /** By controller: called when a machine of its has ended. */
   readonly wakers: Map<string, () => void>;
   list(owner: string): readonly Machine[];
+  /** What it wrote to its console. */
+  output(id: string): readonly string[];
+  /** By machine, when its life is over whatever it does. */
+  readonly due: Map<string, number>;
+  /** Machines whose records were lost: nobody can know what they do. */
+  readonly lost: Set<string>;
   /** What machines are made of now; it changes. */
   readonly build: () => string;
   renew(): void;
@@ -62,6 +70,8 @@ export const foreignMachine = 'webserver';
 export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimForge, judge: Judge, rules: HostRules): SimHost {
   const machines = new Map<string, SimMachine>();
   const wakers = new Map<string, () => void>();
+  const due = new Map<string, number>();
+  const lost = new Set<string>();
   const now = schedule.now;
   let builds = 1;
   const build = (): string => `build ${builds}`;
@@ -85,7 +95,7 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   function fetchLoop(machine: SimMachine): void {
     const { assignment } = machine;
     if (machine.exit !== undefined || assignment === undefined || machine.job !== undefined) return;
-    const fetched = forge.fetch(assignment.token, assignment.handle);
+    const fetched = forge.fetch(assignment.token, assignment.handle, assignment.labels);
     if (fetched.kind === 'job') return work(machine, fetched.job);
     if (fetched.kind === 'refused' && chance.hit(0.3)) return end(machine, { result: 'exit-code', code: 'exited', status: '1' });
     schedule.after(2_000, () => fetchLoop(machine));
@@ -93,6 +103,7 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
 
   function work(machine: SimMachine, job: SimJob): void {
     machine.job = job;
+    if (lost.has(machine.spec.id)) job.orphaned = true;
     schedule.after(job.lengthMs, () => {
       if (machine.odd === 'ends without a report') return end(machine, quiet);
       report(machine, job, chance.hit(0.2) ? 'failure' : 'success', now() + reportTriesForMs);
@@ -117,6 +128,13 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
   return {
     machines,
     wakers,
+    due,
+    lost,
+    output(id) {
+      const machine = machines.get(id);
+      const task = machine?.job?.taskId;
+      return machine?.mute !== false || task === undefined ? [] : [`task ${task} repo is acme/demo http://forge.test`];
+    },
     build,
     renew: () => void (builds += 1),
     warm: (owner, recorded) =>
@@ -133,7 +151,15 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
       }
       const odd = rules.oddity();
       const state = { ready: false, asked: false, assignment: undefined, job: undefined, exit: undefined, waiters: [] };
-      const machine: SimMachine = { spec, owner, startedAt: now(), odd, build: build(), ...state };
+      const machine: SimMachine = {
+        spec,
+        owner,
+        startedAt: now(),
+        odd,
+        build: build(),
+        mute: isDispatchId(spec.id) && chance.hit(0.1),
+        ...state,
+      };
       machines.set(spec.id, machine);
       const count = [...machines.values()].filter((each) => each.owner === owner).length;
       if (owner !== '' && count > rules.maxConcurrent) judge.broken.push(`I4 ${count} machines at once, ${rules.maxConcurrent} allowed`);
@@ -147,16 +173,18 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
     },
     askNow(id) {
       const machine = machines.get(id);
-      const wanted = forge.jobs.get(machine?.assignment?.handle ?? '');
-      if (machine?.assignment === undefined || machine.exit !== undefined || machine.asked || wanted?.state !== 'waiting') return;
-      wanted.group = undefined;
-      const fetched = forge.fetch(machine.assignment.token, machine.assignment.handle);
+      if (machine?.assignment === undefined || machine.exit !== undefined || machine.asked || machine.job !== undefined) return;
+      const { handle, token, labels } = machine.assignment;
+      const wanted = forge.jobs.get(handle);
+      if (handle !== '' && wanted?.state !== 'waiting') return;
+      if (wanted !== undefined) wanted.group = undefined;
+      const fetched = forge.fetch(token, handle, labels);
       if (fetched.kind === 'job') work(machine, fetched.job);
     },
     stop(owner, id, graceMs) {
       const machine = owned(owner, id);
       if (machine === undefined || machine.exit !== undefined) return;
-      if (!machine.asked) judge.ended(machine.job, `stopped ${id}`);
+      if (!machine.asked) judge.ended(machine.job, `stopped ${id}`, due.get(id));
       machine.asked = true;
       if (machine.odd === 'ignores SIGTERM' || graceMs === 0) {
         schedule.after(graceMs, () => end(machine, killed));
@@ -170,7 +198,7 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
     remove(owner, id, halfway) {
       const machine = owned(owner, id);
       if (machine === undefined) return;
-      if (machine.exit === undefined && !machine.asked) judge.ended(machine.job, `removed ${id}`);
+      if (machine.exit === undefined && !machine.asked) judge.ended(machine.job, `removed ${id}`, due.get(id));
       end(machine, killed);
       if (!halfway) machines.delete(id);
     },

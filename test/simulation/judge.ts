@@ -7,8 +7,8 @@ export type Judge = {
   readonly doubled: string[];
   readonly wronglyStopped: string[];
   readonly broken: string[];
-  /** We end the machine of this job: wrong while the job runs, was not cancelled and is within its clock (I9). */
-  ended(job: SimJob | undefined, how: string): void;
+  /** We end the machine of this job: wrong while the job runs, was not cancelled, and it and its machine are within their clocks (I9). */
+  ended(job: SimJob | undefined, how: string, dueAt?: number): void;
   /** A failure was reported for this job: wrong while its machine works. */
   reportedFor(job: SimJob): void;
   /** A registration is given back that had this job; `shown`: the last lists that the controller saw. */
@@ -28,10 +28,10 @@ export function createJudge(now: () => number, jobClockMs: number): Judge {
     doubled: [],
     wronglyStopped,
     broken,
-    ended(job, how) {
+    ended(job, how, dueAt = Infinity) {
       if (job?.state !== 'running' || !job.worked || job.wronged) return;
       const workedMs = now() - job.pickedAt;
-      if (workedMs > jobClockMs) return;
+      if (workedMs > jobClockMs || now() > dueAt) return;
       job.wronged = true;
       wronglyStopped.push(`${how} with ${job.job.handle}, ${workedMs} ms after its pick-up`);
     },

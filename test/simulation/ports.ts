@@ -176,7 +176,7 @@ function createDriver(stage: Stage, post: Post, self: Incarnation, call: Call, r
     },
     stop: (id, graceMs) => ask(`stop ${id}`, () => host.stop(post.name, id, graceMs), { id }),
     remove: (id) => ask(`remove ${id}`, () => host.remove(post.name, id, false), { id, half: () => host.remove(post.name, id, true) }),
-    output: (id) => ask(`output ${id}`, () => []),
+    output: (id) => ask(`output ${id}`, () => host.output(id)),
     artefacts: () => ask('artefacts', () => [], { refused: unlistable }),
     watch(wake) {
       host.wakers.set(post.name, () => self.alive && wake());
@@ -212,6 +212,7 @@ function createStore({ host, forge, judge, weather }: Stage, post: Post, self: I
     put: (runner) =>
       disk(`put ${runner.id}`, () => {
         records.set(runner.id, runner);
+        if (runner.dispatch !== undefined) host.due.set(runner.id, runner.createdAt + runner.dispatch.ttlMs);
         const own = host.list(post.name).map(({ id }) => id);
         const held = new Set([...records.keys(), ...own]).size;
         if (self.alive && held > post.maxConcurrent) judge.broken.push(`I4 ${held} records and machines, ${post.maxConcurrent} allowed`);

@@ -49,9 +49,10 @@ async function sweep(seed: number, trace: Trace): Promise<Verdict> {
     controllers: 1,
     rough: false,
     lengthMs: 12_000,
-    script({ schedule, chance, forge, host }) {
+    script({ schedule, chance, forge, host }, [controller]) {
       const jobs = [1, 2].map((repositoryId) => forge.queue({ repositoryId, lengthMs: chance.between(500, 6_000), labels: ['debian'] }));
       const [first, second] = jobs;
+      schedule.after(300, () => controller?.dispatch({ labels: ['debian'], count: 1, ttlMs: 9_000 }));
       const turn = chance.pick(['none', 'cancel', 'strike', 'poach']);
       schedule.after(chance.between(500, 4_000), () => {
         if (turn === 'cancel' && first !== undefined) forge.cancel(first);

@@ -57,6 +57,7 @@ describe('simulated worlds', () => {
       'machine killed',
       'machine ends in silence',
       'waiting machine killed',
+      'runners dispatched',
       'template changed',
       'other numbers of warm machines',
       'reboot',

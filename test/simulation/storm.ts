@@ -1,8 +1,10 @@
 // Promises what happens to a world while the storm lasts: work arrives, people cancel and rerun, and everything fails that can.
 
+import type { DispatchWish } from '../../src/core/dispatched.ts';
 import type { Stage } from './call.ts';
 import { aMinima, type Controller } from './controller.ts';
 import { isOpen, type SimJob, type Wish } from './forge-world.ts';
+import type { Chance } from './schedule.ts';
 import type { Spell } from './weather.ts';
 
 type Storm = { readonly stage: Stage; readonly controllers: readonly Controller[]; readonly lengthMs: number };
@@ -31,6 +33,7 @@ export function stir(storm: Storm): void {
   at(few(0.3, 2), 'waiting machine killed', () => withWaiting(storm));
   at(few(0.2, 2), 'template changed', () => host.renew());
   at(few(0.2, 2), 'other numbers of warm machines', () => chance.pick(controllers).rewarm(aMinima(chance)));
+  at(few(0.5, 3), 'runners dispatched', () => chance.pick(controllers).dispatch(aDispatch(chance)));
   at(few(0.12), 'reboot', () => reboot(storm));
   at(few(0.6, 4), 'controller killed', () => chance.pick(controllers).kill(''));
   at(few(0.12), 'records lost', () => loseRecords(storm));
@@ -68,6 +71,11 @@ function aWish({ chance }: Stage): Wish {
   return { repositoryId: chance.between(1, 3), lengthMs, labels: chance.pick([['debian'], ['debian'], ['big']]), ...group };
 }
 
+function aDispatch(chance: Chance): DispatchWish {
+  const labels = chance.pick([['debian'], ['debian', 'big']]);
+  return { labels, count: chance.between(1, 3), ttlMs: chance.between(2_000, 70_000) };
+}
+
 function reboot({ stage, controllers }: Storm): void {
   stage.host.reboot();
   for (const controller of controllers) controller.kill('with its host');
@@ -77,8 +85,9 @@ function reboot({ stage, controllers }: Storm): void {
 function loseRecords({ stage, controllers }: Storm): void {
   const controller = stage.chance.pick(controllers);
   controller.kill('and its records are lost');
-  for (const { job } of controller.post.records.values()) {
-    const lost = stage.forge.jobs.get(job.handle);
+  for (const { job, machine } of controller.post.records.values()) {
+    const lost = stage.forge.jobs.get(job.handle) ?? stage.host.machines.get(machine)?.job;
+    stage.host.lost.add(machine);
     if (lost !== undefined) lost.orphaned = true;
   }
   controller.post.records.clear();

@@ -60,6 +60,7 @@ export function reconcilingOf(snapshot: () => Snapshot, over: Partial<AppOptions
     wake: () => undefined,
     maintain: () => undefined,
     kick: () => undefined,
+    dispatch: ({ forge = 'main', ...wish }) => Promise.resolve({ order: { ...wish, forge }, runners: [] }),
     ...over,
   };
 }
@@ -73,4 +74,5 @@ export const previewed: Awaited<ReturnType<AppOptions['reconciler']['preview']>>
     { kind: 'sweep-machine', id: 'j0000053abc' },
   ],
   denials: busy.denials,
+  dispatches: [],
 };

@@ -113,6 +113,7 @@ export function aWorld(over: Partial<World> = {}): World {
     inFlight: new Set(),
     beginning: [],
     warmth: { builds: known(new Map()), usedAt: new Map(), rests: new Map() },
+    dispatching: { orders: [], offers: new Map(), asked: new Map() },
     fresh: new Set(),
     backOffs: new Map(),
     absences: new Map(),

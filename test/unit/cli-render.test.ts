@@ -108,7 +108,15 @@ const job = { forge: 'forge', handle: 'h', repository_id: 9, attempt: 1, labels:
 const times = { scheduled_at: '2030-01-01T00:00:00.000Z', assigned_at: '2030-01-01T00:00:01.000Z', picked_at: '2030-01-01T00:00:02.000Z' };
 
 test('jobs are three tables: who waits and why, who runs, who is done and how', () => {
-  const runner = { profile: 'default', machine: 'j0000000002', slot: 1, machine_state: 'running', registration_id: 7, stop: null };
+  const runner = {
+    profile: 'default',
+    dispatched_until: null,
+    machine: 'j0000000002',
+    slot: 1,
+    machine_state: 'running',
+    registration_id: 7,
+    stop: null,
+  };
   const lines = jobLines(pipe, {
     jobs: [
       {

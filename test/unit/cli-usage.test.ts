@@ -8,7 +8,20 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../support/cli-run.ts';
 
-const asking = ['status', 'watch', 'jobs', 'explain', 'plan', 'logs', 'drain', 'resume', 'stop', 'poll', 'cleanup-forgejo-runners'];
+const asking = [
+  'status',
+  'watch',
+  'jobs',
+  'explain',
+  'plan',
+  'logs',
+  'drain',
+  'resume',
+  'stop',
+  'poll',
+  'dispatch',
+  'cleanup-forgejo-runners',
+];
 const names = [...asking, 'cleanup-all-containers', 'doctor', 'check-config', 'init', 'completion'];
 
 describe('usage', () => {
@@ -20,6 +33,7 @@ describe('usage', () => {
     [['completion', ''], 'SHELL is empty'],
     [['completion', 'bash', 'zsh'], '`completion` takes one SHELL, got `bash zsh`'],
     [['stop'], '`stop` needs ID'],
+    [['dispatch', 'debian'], '`dispatch` takes no argument'],
     [['status', '--wait'], '`status` takes no --wait'],
     [['jobs', '--labels', 'a'], '`jobs` takes no --labels'],
     [['completion', 'tcsh'], 'SHELL is one of bash, zsh, fish'],

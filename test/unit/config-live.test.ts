@@ -15,12 +15,13 @@ describe('a configuration that is read again', () => {
 
   test('is taken where it can change live', async () => {
     const yaml = `${base.replace(']\n', `, ${second}]\n`)}maxConcurrent: 9\nmaxPerRepository: 2\npollInterval: 3s\njobTimeout: 5m\nlogLevel: debug
-maintenance: "*/5 * * * *"\nmetrics: {perRepository: true}\nprofiles: [{name: new, labels: [gpu]}]\narchive: {maxAge: 1d}\n`;
+maintenance: "*/5 * * * *"\nmetrics: {perRepository: true}\nprofiles: [{name: new, labels: [gpu]}]\narchive: {maxAge: 1d}\ndispatch: {labels: [gpu]}\n`;
     const next = await load({ yaml });
     const live = liveOf(await load({ yaml: base }), next);
     expect(live).toEqual({ config: next, taken: expect.anything(), waiting: [] });
     const all = [
       'archive',
+      'dispatch',
       'forges',
       'jobTimeout',
       'logLevel',

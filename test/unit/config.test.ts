@@ -23,6 +23,7 @@ describe('what loads', () => {
       controllerId: _id,
       controllerIdIsDefault: _isDefault,
       maxPerRepository: _max,
+      dispatch,
       forges: _forges,
       http,
       profiles,
@@ -34,6 +35,7 @@ describe('what loads', () => {
     expect(plain.http).toEqual({ ...open, socket: '/run/forgejo-runner-controller/build-host.sock' });
     expect(plain).toMatchObject({ ...rest, warnings: plain.warnings });
     expect(plain.network).toEqual(network);
+    expect(dispatch).toEqual({ labels: ['ci'] });
     expect(profiles[0]).toEqual(plain.profiles[0]);
     expect(profiles[1]).toMatchObject({
       labels: ['debian-12', 'large'],
@@ -65,6 +67,7 @@ profiles:
   - {name: i, labels: [r], repositories: {allow: [team/*, o/r], deny: [team/secret]}, events: {deny: [schedule]}}
   - {name: h, labels: [s], template: {kind: nixos, path: /nix/store/system}, containers: podman}
   - {name: e, labels: [v], nix: {access: own}}
+dispatch: {labels: [x, y]}
 network: {pool: 10.9.0.0/16, prefix: 26, allow: [10.1.2.3], deny: [203.0.113.0/24], openPorts: [80], nameservers: [9.9.9.9], externalInterface: [wg0, eth0.7], masquerade: false, mtu: 1380}
 `;
     const config = await load({ yaml });

@@ -67,6 +67,7 @@ const phases: Readonly<Record<string, string>> = {
 };
 
 function placeOf({ forge, repository_id: repository, attempt, job_id: job }: Waiting | Live | Done): string {
+  if (job === 0) return `dispatched, no job known · ${forge}`;
   return `job ${job}${attempt > 1 ? `, attempt ${attempt}` : ''} · repository ${repository} at ${forge}`;
 }
 
@@ -93,7 +94,7 @@ function liveRow(doors: Doors, clock: () => number): Row<Live> {
     update(runner) {
       current = runner;
       mark(node, 'data-phase', runner.phase);
-      say(name, runner.job_name);
+      say(name, runner.job_id === 0 ? 'whatever comes' : runner.job_name);
       say(phase, phases[runner.phase] ?? runner.phase);
       const since = Date.parse(runner.picked_at ?? runner.assigned_at ?? runner.scheduled_at);
       say(
@@ -144,7 +145,7 @@ function doneRow(doors: Doors): Row<Done> {
     update(done) {
       current = done;
       mark(node, 'data-end', done.reason === 'finished' ? 'good' : 'bad');
-      say(name, done.job_name);
+      say(name, done.job_id === 0 ? 'no job came' : done.job_name);
       say(end, done.cause ?? done.reason);
       mark(log, 'aria-label', shown(`Log of ${done.job_name}, runner ${done.id}`));
       const { exit, ended_at: ended } = done;

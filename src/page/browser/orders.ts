@@ -129,7 +129,10 @@ export function createOrders(refresh: () => void): Orders {
       ask({
         path: `api/v1/runners/${encodeURIComponent(id)}/stop`,
         title: `Stop runner ${id}`,
-        what: `Job ${job} (${name}) ends with it and fails; if it has not begun, it waits again.`,
+        what:
+          job === 0
+            ? 'It goes, and a job that it may have fails.'
+            : `Job ${job} (${name}) ends with it and fails; if it has not begun, it waits again.`,
         press: 'Stop it',
         danger: true,
       });

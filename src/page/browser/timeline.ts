@@ -161,7 +161,9 @@ function sentenceOf({ job, from, to, phases, end }: Span): string {
   const memory = end?.exit?.memory_peak_bytes ?? undefined;
   const most = memory === undefined ? '' : `, ${sizeOf(memory)} of memory at most`;
   const result = end === undefined ? 'goes on' : `ended at ${timeOf(to, now())}${most}: ${end.cause ?? end.reason}`;
-  const who = `${job.job_name} (job ${job.job_id}${attempt}), repository ${job.repository_id} at ${job.forge}, profile ${job.profile}, runner ${job.id}`;
+  const what =
+    job.job_id === 0 ? 'Dispatched, no job known' : `${job.job_name} (job ${job.job_id}${attempt}), repository ${job.repository_id}`;
+  const who = `${what} at ${job.forge}, profile ${job.profile}, runner ${job.id}`;
   return `${who}. From ${timeOf(from, now())}: ${took === '' ? 'no step seen yet' : took}; ${result}.`;
 }
 

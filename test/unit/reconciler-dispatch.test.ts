@@ -1,0 +1,358 @@
+// Runners that a person asked for, tick by tick: made, found again after a crash, given whatever job comes, ended when their time is over.
+
+import { describe, expect, test } from 'vitest';
+import type { DispatchAnswer, DispatchWish } from '../../src/core/dispatched.ts';
+import type { Runner } from '../../src/core/model.ts';
+import { aJob, aProfile } from '../support/build.ts';
+import { createRig, type Rig } from '../support/reconciler-rig.ts';
+
+const minute = 60_000;
+const dispatch = { labels: ['debian', 'big'] };
+const wish: DispatchWish = { labels: ['debian'], count: 1, ttlMs: 20 * minute };
+
+/** Asked, and answered by the tick that comes. */
+async function dispatched(rig: Rig, over: Partial<DispatchWish> = {}): Promise<DispatchAnswer> {
+  const answering = rig.reconciler.dispatch({ ...wish, ...over }, 'test');
+  await rig.step();
+  const answer = await answering;
+  if ('mistake' in answer) throw new Error(answer.sentence);
+  return answer;
+}
+
+async function steps(rig: Rig, count: number, ms = 1_000): Promise<void> {
+  for (let n = 0; n < count; n += 1) await rig.step(ms);
+}
+
+const idOf = ({ runners: [runner] }: DispatchAnswer): string => runner?.id ?? '';
+const recordOf = (rig: Rig, id: string): Runner | undefined => rig.store.records.get(id);
+const events = (rig: Rig, event: string) => rig.log.lines.filter((line) => line.event === event).map(({ facts }) => facts);
+/** The jobs of the records; 0 is none yet. */
+const jobsOf = (rig: Rig): readonly number[] => [...rig.store.records.values()].map(({ job }) => job.id).toSorted((a, b) => a - b);
+const nothingLeft = (rig: Rig): void => {
+  expect([rig.store.records.size, rig.driver.machines.size, rig.forge.rows.length]).toEqual([0, 0, 0]);
+};
+
+/** Its runner takes that job, and says so on its console. */
+function takes(rig: Rig, id: string, job: number): void {
+  rig.forge.pick(recordOf(rig, id)?.credentials?.uuid ?? '', `handle-${job}`);
+  rig.driver.say(id, `level=info msg="task ${job + 1000} repo is acme/demo https://data.test http://forge.test"`);
+}
+
+describe('a runner that was dispatched', () => {
+  test('is registered for labels and no job, and says who asked for it, until when, and that it has none', async () => {
+    const rig = createRig({ dispatch });
+    const answer = await dispatched(rig, { count: 2 });
+    expect(answer.refused).toBeUndefined();
+    const ids = answer.runners.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(2);
+    for (const id of ids) {
+      expect(id).toMatch(/^jd[0-9a-z]{9}$/);
+      expect(rig.driver.machines.get(id)?.assignment).toMatchObject({ handle: '', labels: ['debian'] });
+      expect(recordOf(rig, id)).toMatchObject({ dispatch: { ttlMs: 20 * minute }, job: { id: 0, labels: ['debian'] } });
+    }
+    expect(rig.forge.rows.map(({ name }) => name).toSorted()).toEqual(ids.toSorted());
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'waiting-for-job' }, { phase: 'waiting-for-job' }]);
+    expect(events(rig, 'order')).toMatchObject([{ by: 'test', order: 'dispatch', wanted: 2, accepted: 2, runners: ids }]);
+  });
+
+  test('takes the job that comes, which is known by its own words, and nothing of it is left when that has ended', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    await rig.step();
+    rig.forge.queue(1);
+    await rig.step();
+    expect(rig.driver.machines.size).toBe(1);
+    expect(rig.reconciler.snapshot().denials).toMatchObject([{ reason: 'dispatched', job: { id: 1 } }]);
+    takes(rig, id, 1);
+    await steps(rig, 2);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1, handle: 'handle-1' }, taskId: 1001, pickedAt: expect.any(Number) });
+    expect(events(rig, 'picked')).toMatchObject([{ runner: id, job: 1, dispatched: true }]);
+    await steps(rig, 30);
+    expect(rig.driver.machines.get(id)?.state).toBe('running');
+    rig.forge.end('handle-1');
+    rig.driver.end(id);
+    await steps(rig, 2);
+    nothingLeft(rig);
+    expect(rig.reconciler.snapshot().ended).toMatchObject([{ id, job: { id: 1 }, reason: 'finished' }]);
+  });
+
+  test('that no job came to is ended when its time is over, machine, registration and record', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    await rig.step(20 * minute - 2_000);
+    expect(rig.driver.machines.get(id)?.state).toBe('running');
+    await rig.step(3_000);
+    expect(recordOf(rig, id)?.stop).toMatchObject({ reason: 'no-job' });
+    expect(rig.forge.calls.filter((call) => call.startsWith('withhold'))).toHaveLength(1);
+    await steps(rig, 2);
+    nothingLeft(rig);
+    expect(rig.reconciler.snapshot().ended).toMatchObject([{ id, reason: 'no-job' }]);
+    expect(rig.reconciler.snapshot().backOffs).toEqual([]);
+  });
+
+  test('I9 whose time is over just when a job came is asked once more, is at work, and then its time is its deadline', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    // The list does not show the job yet when the time is over.
+    const late = rig.forge.queue(1, { state: 'running', taskId: 1001 });
+    rig.forge.pick(recordOf(rig, id)?.credentials?.uuid ?? '', late.handle);
+    rig.driver.say(id, 'task 1001 repo is acme/demo');
+    rig.forge.fail('jobs', 1);
+    await rig.step(20 * minute);
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+    await steps(rig, 2);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 }, stop: { reason: 'ttl' } });
+  });
+
+  test('has its time in all: a job that it has by then is ended, and no other clock ends it before', async () => {
+    const rig = createRig({
+      dispatch,
+      profiles: [aProfile({ timeouts: { startMs: minute, pickMs: 1_000, jobMs: 30 * minute, stopMs: 10_000 } })],
+    });
+    const id = idOf(await dispatched(rig));
+    await rig.step(10 * minute);
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    await steps(rig, 2);
+    await rig.step(9 * minute);
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+    await rig.step(minute);
+    expect(recordOf(rig, id)?.stop?.reason).toBe('ttl');
+  });
+
+  test('lives no longer than its profile lets a job take', async () => {
+    const rig = createRig({
+      dispatch,
+      profiles: [aProfile({ timeouts: { startMs: minute, pickMs: minute, jobMs: 5 * minute, stopMs: 10_000 } })],
+    });
+    const answer = await dispatched(rig);
+    expect(answer.runners[0]?.dispatch.ttlMs).toBe(5 * minute);
+    expect(rig.driver.machines.get(idOf(answer))?.spec.runtimeMaxMs).toBeGreaterThan(5 * minute);
+    await steps(rig, 8, minute);
+    nothingLeft(rig);
+  });
+
+  test('that nobody can ask about is ended a little after its time all the same', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.forge.fail('registration', 1_000);
+    await rig.step(20 * minute);
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+    await rig.step(11_000);
+    expect(recordOf(rig, id)?.stop?.reason).toBe('ttl');
+  });
+
+  test('which has a job that nothing tells is busy, and its forge is asked about it once per list', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.forge.queue(1);
+    rig.forge.pick(recordOf(rig, id)?.credentials?.uuid ?? '', 'handle-1');
+    rig.driver.say(id, 'task 9999 repo is somebody/else');
+    await steps(rig, 2);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 0 }, pickedAt: expect.any(Number) });
+    expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
+    await steps(rig, 60);
+    const before = rig.driver.calls.filter(({ verb }) => verb === 'output').length;
+    await steps(rig, 10);
+    expect(rig.driver.calls.filter(({ verb }) => verb === 'output')).toHaveLength(before);
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+  });
+
+  test('is not asked about for jobs that cannot be its own, nor twice upon one list', async () => {
+    const rig = createRig({ dispatch, profiles: [aProfile(), aProfile({ name: 'big', labels: ['big'] })] });
+    await dispatched(rig);
+    const asked = (): number => rig.forge.calls.filter((call) => call.startsWith('registration ')).length;
+    rig.forge.queue(5, { labels: ['arm'], state: 'running', taskId: 7 });
+    await steps(rig, 5);
+    expect(asked()).toBe(0);
+    rig.forge.queue(6, { state: 'running', taskId: 8 });
+    await rig.step();
+    expect(asked()).toBe(1);
+    await rig.step(0);
+    await rig.step(0);
+    expect(asked()).toBe(1);
+    await rig.step();
+    expect(asked()).toBe(2);
+  });
+
+  test('whose machine dies with a job that nobody knew has that job reported: Forgejo says whose task it is', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.forge.queue(8, { state: 'running', taskId: 1008 });
+    rig.forge.queue(7);
+    rig.forge.pick(recordOf(rig, id)?.credentials?.uuid ?? '', 'handle-7');
+    rig.driver.end(id, { result: 'signal', code: 'killed', status: 'KILL' });
+    await steps(rig, 2);
+    expect([...rig.forge.reports.keys()]).toEqual([1007]);
+    nothingLeft(rig);
+  });
+
+  test('ends at a drain if it has no job, by the same look as ever', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    const busy = idOf(await dispatched(rig));
+    rig.forge.queue(1);
+    takes(rig, busy, 1);
+    await steps(rig, 2);
+    rig.reconciler.drain(true, 'test');
+    await steps(rig, 15);
+    expect([...rig.store.records.keys()]).toEqual([busy]);
+    expect(events(rig, 'finalize')).toMatchObject([{ runner: id, reason: 'no-job' }]);
+  });
+});
+
+describe('I8 a kill', () => {
+  test.each(['start', 'assign'] as const)('in the middle of a dispatch (%s): the next start goes on with it, once', async (verb) => {
+    const rig = createRig({ dispatch });
+    rig.driver.fail(verb, { times: 1 });
+    const id = idOf(await dispatched(rig));
+    rig.restart();
+    await steps(rig, 3);
+    expect([...rig.store.records.keys()]).toEqual([id]);
+    expect(rig.driver.machines.get(id)?.assignment?.handle).toBe('');
+    expect(rig.forge.rows.map(({ name }) => name)).toEqual([id]);
+  });
+
+  test('later: it waits on, takes its job, and its time is what it was', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.restart();
+    await steps(rig, 3);
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    rig.restart();
+    await steps(rig, 3);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 } });
+    await rig.step(20 * minute);
+    expect(recordOf(rig, id)?.stop?.reason).toBe('ttl');
+  });
+});
+
+describe('an order', () => {
+  test('I1 is answered when the records are on the disk; one that cannot be written is refused, and nothing of it stays', async () => {
+    const rig = createRig({ dispatch });
+    rig.store.fail(1);
+    const answering = rig.reconciler.dispatch({ ...wish, count: 2 }, 'test');
+    await rig.step();
+    const answer = await answering;
+    if ('mistake' in answer) throw new Error(answer.sentence);
+    expect(answer.refused?.reason).toBe('store-failed');
+    expect(answer.runners.map(({ id }) => id)).toEqual([...rig.store.records.keys()]);
+    await steps(rig, 5);
+    expect(rig.store.records.size).toBe(1);
+    expect(rig.driver.machines.size).toBe(1);
+  });
+
+  test('I4 gets what jobs leave free, and is told why the rest is refused', async () => {
+    const rig = createRig({ dispatch, maxConcurrent: 3 });
+    for (const id of [1, 2]) rig.forge.queue(id);
+    const answer = await dispatched(rig, { count: 5 });
+    expect(answer.runners).toHaveLength(1);
+    expect(answer.refused).toMatchObject({ reason: 'capacity', sentence: expect.stringContaining('maxConcurrent') });
+    expect(rig.driver.machines.size).toBe(3);
+    expect((await dispatched(rig)).runners).toEqual([]);
+  });
+
+  test.each([
+    ['of a profile that is full', { profiles: [aProfile({ max: 1 })] }, 1, 'profile-capacity'],
+    ['beyond the address pool', { slots: 2 }, 2, 'no-slot'],
+    ['below the free space that there must be', { floor: { bytes: 2 ** 50, inodes: 0 } }, 0, 'host-full'],
+  ] as const)('%s is refused', async (_, policy, accepted, reason) => {
+    const rig = createRig({ dispatch, ...policy });
+    const answer = await dispatched(rig, { count: 4 });
+    expect([answer.runners.length, answer.refused?.reason]).toEqual([accepted, reason]);
+  });
+
+  test('I2 starts nothing while the host cannot be listed, nor while draining', async () => {
+    const rig = createRig({ dispatch });
+    rig.driver.fail('list', { times: 1 });
+    expect((await dispatched(rig)).refused?.reason).toBe('host-unknown');
+    rig.reconciler.drain(true, 'test');
+    expect((await dispatched(rig)).refused?.reason).toBe('draining');
+    nothingLeft(rig);
+  });
+
+  test.each([
+    ['where nothing may be', {}, {}, 'off', 'dispatch.labels'],
+    ['of a label that is not allowed', { dispatch: { labels: ['big'] } }, {}, 'labels', '"debian"'],
+    [
+      'of labels that no profile has all of',
+      { dispatch, profiles: [aProfile(), aProfile({ name: 'big', labels: ['big'] })] },
+      { labels: ['debian', 'big'] },
+      'labels',
+      'big',
+    ],
+    ['of a profile that takes no forks', { dispatch, profiles: [aProfile({ refusesForks: true })] }, {}, 'labels', 'where jobs come from'],
+    [
+      'of a profile that takes some repositories alone',
+      { dispatch, profiles: [aProfile({ repositories: { allow: ['a/b'] } })] },
+      {},
+      'labels',
+      'where jobs come from',
+    ],
+    ['for a forge that is not there', { dispatch }, { forge: 'other' }, 'forge', 'main'],
+  ] as const)('%s is a mistake, and is told at once', async (_, policy, over, mistake, word) => {
+    const rig = createRig(policy);
+    const answer = await rig.reconciler.dispatch({ ...wish, ...over }, 'test');
+    expect(answer).toMatchObject({ mistake, sentence: expect.stringContaining(word) });
+  });
+
+  test('that comes when the service ends is refused, not forgotten', async () => {
+    const rig = createRig({ dispatch });
+    const answer = rig.reconciler.dispatch(wish, 'test');
+    await rig.reconciler.run(AbortSignal.abort());
+    expect(await answer).toMatchObject({ runners: [], refused: { reason: 'draining' } });
+    expect(await rig.reconciler.dispatch(wish, 'test')).toMatchObject({ runners: [] });
+  });
+});
+
+describe('polling beside it', () => {
+  test('leaves it a job, but not for long: then that job gets a machine of its own', async () => {
+    const rig = createRig({ dispatch });
+    await dispatched(rig);
+    rig.forge.queue(1);
+    await steps(rig, 9);
+    expect(rig.driver.machines.size).toBe(1);
+    await steps(rig, 3);
+    expect(jobsOf(rig)).toEqual([0, 1]);
+  });
+
+  test('starts at once what is more than those that wait can take, and what has other labels', async () => {
+    const rig = createRig({ dispatch, profiles: [aProfile(), aProfile({ name: 'big', labels: ['big'] })] });
+    await dispatched(rig);
+    rig.forge.queue(1, { labels: ['big'] });
+    await rig.step();
+    expect(jobsOf(rig)).toEqual([0, 1]);
+    rig.forge.queue(2);
+    rig.forge.queue(3);
+    await rig.step();
+    expect(jobsOf(rig)).toEqual([0, 1, 3]);
+  });
+
+  test('and a runner that took the job of another one of ours: that one gives up, and neither is started again', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.forge.queue(1);
+    await steps(rig, 12);
+    expect(rig.driver.machines.size).toBe(2);
+    takes(rig, id, 1);
+    await steps(rig, 60);
+    expect([...rig.store.records.keys()]).toEqual([id]);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 } });
+    expect(events(rig, 'launch')).toHaveLength(2);
+  });
+
+  test('I9 a job is not doubled: the record of one that was dispatched and has it keeps polling from starting it', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    const job = aJob(1);
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    await steps(rig, 2);
+    // A list that is older than what is known.
+    rig.forge.queue(1, { handle: job.handle, state: 'waiting' });
+    await rig.step();
+    expect(rig.driver.machines.size).toBe(1);
+  });
+});
