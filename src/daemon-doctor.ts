@@ -112,7 +112,7 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
     const whom = resolvers.length === 0 ? 'there is no resolver that machines can use' : `machines ask ${resolvers.join(', ')}`;
     return faultAt(place, {
       what: `${what}: its name has no address there`,
-      remedy: `${whom}; set network.nameservers to one that knows the name`,
+      remedy: `${whom}; set network.nameservers to one that knows the name, or extraHosts of the profiles`,
     });
   }
   if (/CERT|SIGNATURE|SSL|TLS/.test(code)) {
@@ -123,6 +123,9 @@ export function reachFinding(place: Place, url: string, reached: Reached | undef
   const remedy = 'machines have IPv4 only: give its server an IPv4 address, and write that or its name as url or instanceUrl';
   if (code === 'ENETUNREACH' || URL.parse(url)?.hostname.startsWith('[') === true) return faultAt(place, { what, remedy });
   const hints = [
+    ...(code === 'ECONNREFUSED'
+      ? ['nothing listens there: a Forgejo with HTTP_ADDR = 127.0.0.1 in its app.ini listens on loopback alone']
+      : []),
     'let its server listen on an address that machines can reach, and let the firewalls of this host and between pass it; url and instanceUrl may differ',
     ...((network?.externalInterface.length ?? 0) === 0 ? [] : ['the interface that leads to it must be one of network.externalInterface']),
     ...(network?.masquerade === false ? ['without network.masquerade it must have a way back to network.pool'] : []),

@@ -96,7 +96,7 @@ export function checkExtraHosts({ profiles, forges, network }: Context, findings
 /** Why machines reach nothing there; undefined when they may, or when the address is meant to lead nowhere. */
 function closedBy(address: string, network: Network, isForge: boolean): string | undefined {
   if (address === gateway)
-    return network.openPorts.length > 0
+    return isForge || network.openPorts.length > 0
       ? undefined
       : `${gateway} is this host, of which machines reach DNS alone; name the ports that they are to reach in network.openPorts`;
   if (isIP(address) === 6)

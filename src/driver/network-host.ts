@@ -1,10 +1,7 @@
-// Promises what the network of machines needs to know of this host: the uplink, and the forges' addresses as they resolve now.
+// Promises what the network of machines needs to know of this host: the way out of it, and what that takes.
 
-import { lookup } from 'node:dns/promises';
-import type { HostName } from '../core/addresses.ts';
-import type { Profile } from '../core/model.ts';
 import { tryRun } from './exec.ts';
-import { isIpv4, type DriverNetwork, type Endpoint } from './network.ts';
+import type { DriverNetwork } from './network.ts';
 import { exists } from './presence.ts';
 import { readText } from './template.ts';
 
@@ -37,37 +34,4 @@ export function wayIn(said: string): { readonly name: string; readonly mtu?: num
 export async function missingInterfaces(names: readonly string[]): Promise<readonly string[]> {
   const there = await Promise.all(names.map((name) => exists(`/sys/class/net/${name}`)));
   return names.filter((_, index) => there[index] !== true);
-}
-
-/** What machines are told of names beside what resolvers say; profiles may tell them different things. */
-export function namesOf(profiles: readonly Profile[]): readonly HostName[] {
-  return profiles.flatMap(({ extraHosts = [] }) => extraHosts);
-}
-
-/**
- * Addresses and ports that these URLs mean now, here and to machines that are told otherwise. A name that has no address anywhere is left out and
- * told.
- */
-export async function resolveEndpoints(
-  urls: readonly string[],
-  names: readonly HostName[],
-  failed: (url: string, error: unknown) => void,
-): Promise<readonly Endpoint[]> {
-  const found = await Promise.all(
-    urls.map(async (url): Promise<readonly Endpoint[]> => {
-      const parsed = new URL(url);
-      const port = parsed.port === '' ? (parsed.protocol === 'https:' ? 443 : 80) : Number(parsed.port);
-      if (isIpv4(parsed.hostname)) return [{ address: parsed.hostname, port }];
-      const told = names.filter(({ name }) => name === parsed.hostname).map(({ address }) => address);
-      const others = told.filter(isIpv4).map((address) => ({ address, port }));
-      try {
-        const addresses = await lookup(parsed.hostname, { all: true, family: 4 });
-        return [...addresses.map(({ address }) => ({ address, port })), ...others];
-      } catch (error) {
-        if (told.length === 0) failed(url, error);
-        return others;
-      }
-    }),
-  );
-  return found.flat();
 }

@@ -10,7 +10,7 @@ import { aliasOf, interfaceOf, namespaceOf } from './nspawn-unit.ts';
 
 export type { Network as DriverNetwork } from '../core/addresses.ts';
 
-/** An IPv4 address and TCP port of a forge. */
+/** An IPv4 address and TCP port of a forge; `host-gateway` is this host at whatever address it has for a machine. */
 export type Endpoint = { readonly address: string; readonly port: number };
 
 export function poolOf(network: DriverNetwork): Pool {
@@ -92,7 +92,8 @@ export function rulesOf({ controllerId, network, endpoints, nameservers }: Rules
   const table = `inet ${tableOf(controllerId)}`;
   const group = linkGroupOf(controllerId);
   const pool = `${network.pool.first}-${network.pool.last}`;
-  const forges = endpoints.map((endpoint) => `${endpoint.address} . ${endpoint.port}`);
+  const forges = endpoints.filter(({ address }) => isIpv4(address)).map(({ address, port }) => `${address} . ${port}`);
+  const forgesHere = endpoints.filter(({ address }) => address === 'host-gateway').map(({ port }) => String(port));
   const narrowed = [...own].map(([id, addresses]) => [`"${interfaceOf(id)}"`, addresses.filter(isIpv4)] as const);
   const ownResolvers = narrowed.flatMap(([name, addresses]) => addresses.map((address) => `${name} . ${address}`));
   const uplinks = network.externalInterface.map((name) => `"${name}"`);
@@ -101,6 +102,7 @@ delete table ${table}
 table ${table} {
   set pool { type ipv4_addr; flags interval; elements = { ${pool} }; }
   set forges { type ipv4_addr . inet_service; ${elementsOf(forges)}}
+  set forges-here { type inet_service; ${elementsOf(forgesHere)}}
   set resolvers { type ipv4_addr; ${elementsOf(nameservers.filter(isIpv4))}}
   set allowed { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.allow)}}
   set denied { type ipv4_addr; flags interval; auto-merge; ${elementsOf(network.deny)}}
@@ -128,6 +130,7 @@ table ${table} {
     ct state established,related accept
     jump reachable
     ip daddr @pool meta l4proto { tcp, udp } th dport 53 accept
+    ip daddr @pool tcp dport @forges-here accept
     tcp dport @ports accept
     reject with icmpx admin-prohibited
   }

@@ -20,12 +20,13 @@ import { createFirewall } from './firewall.ts';
 import { checkHost } from './host-check.ts';
 import { onHost } from './host-error.ts';
 import { assignmentText } from './init-script.ts';
+import { namesOf, resolveEndpoints, tellOfDeafForges } from './forge-addresses.ts';
 import { heldImage, imageKeyOf, preparedImageOf, requirePin } from './image.ts';
 import { listMachines } from './listing.ts';
 import { dropDatabases } from './nix-own.ts';
 import { prepareHost } from './making.ts';
 import { nameserversOfMachines, writeMarker } from './marker.ts';
-import { machineMtu, namesOf, resolveEndpoints } from './network-host.ts';
+import { machineMtu } from './network-host.ts';
 import { poolOf, type DriverNetwork } from './network.ts';
 import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
@@ -102,18 +103,14 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
     await checkHost({ ...input, profiles: wanted.profiles });
     const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
-    const [images, resolvers, mtu, endpoints] = await Promise.all([
+    const resolvers = await resolversOf(network);
+    const urls = [...new Set([...forgeUrls, ...wanted.forgeUrls])];
+    const [images, mtu, endpoints] = await Promise.all([
       Promise.all([...templates].map(async ([key, profile]) => [key, await preparedImageOf(stateDir, profile)] as const)),
-      resolversOf(network),
       machineMtu(network),
-      resolveEndpoints([...new Set([...forgeUrls, ...wanted.forgeUrls])], namesOf(wanted.profiles), (url, error) =>
-        log.warn(
-          'host-error',
-          { url, error },
-          'a forge name has no IPv4 address here; machines, which have IPv4 only, cannot reach it until it has',
-        ),
-      ),
+      resolveEndpoints(urls, { names: namesOf(wanted.profiles), resolvers, log }),
     ]);
+    await tellOfDeafForges(endpoints, log);
     tellOfResolvers(resolvers, wanted.profiles, log);
     await firewall.apply({ controllerId, network, endpoints, nameservers: resolvers }, await nameserversOfMachines(stateDir));
     await dropDatabases(

@@ -8,7 +8,8 @@ import { ControllerError } from '../errors.ts';
 import type { Profile } from '../core/model.ts';
 import { claimDoctor, doctorsId as id } from './doctor-claim.ts';
 import { fingerprint, perform, run, tryPerform } from './exec.ts';
-import { machineMtu, namesOf, resolveEndpoints } from './network-host.ts';
+import { namesOf, resolveEndpoints } from './forge-addresses.ts';
+import { machineMtu } from './network-host.ts';
 import { extraHostsOf } from './hosts-file.ts';
 import { hostBatchOf, machineBatchOf, namespaceSettings, poolOf, rulesOf, tableOf, type DriverNetwork, type LinkInput } from './network.ts';
 import { interfaceOf, namespaceOf } from './nspawn-unit.ts';
@@ -27,11 +28,9 @@ export async function reachFromMachine(
   urls: readonly string[],
 ): Promise<ReadonlyMap<string, Reached>> {
   const names = namesOf(profiles);
-  const [found, mtu, endpoints] = await Promise.all([
-    resolversOf(network),
-    machineMtu(network),
-    resolveEndpoints(urls, names, () => undefined),
-  ]);
+  const found = await resolversOf(network);
+  const silent = { warn: () => undefined };
+  const [mtu, endpoints] = await Promise.all([machineMtu(network), resolveEndpoints(urls, { names, resolvers: found, log: silent })]);
   const link: LinkInput = { controllerId, id, slot: freeSlotOf(network), network, mtu };
   const resolvers = resolversIn(link.slot, found, network);
   const table = tableOf(controllerId);

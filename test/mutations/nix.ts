@@ -88,4 +88,16 @@ export const nixTargets: readonly Target[] = [
     tests: ['test/unit/plan.test.ts'],
     mutations: [['a closed service says that it is full', 'policy.maxConcurrent === 0;', 'policy.maxConcurrent < 0;']],
   },
+  {
+    file: 'src/driver/forge-addresses.ts',
+    tests: ['test/unit/extra-hosts.test.ts'],
+    mutations: [
+      [
+        'the way is open to loopback, where no machine goes',
+        "!address.startsWith('127.'));\n  const looped",
+        "address !== '');\n  const looped",
+      ],
+      ['a forge that machines are told of is taken for lost', '[...outside, ...known, ...asked]', '[...outside, ...asked]'],
+    ],
+  },
 ];

@@ -113,6 +113,7 @@ test.each([
   [{ code: 'ENOTFOUND', resolvers: ['192.0.2.1'] }, 'failed', 'machines ask 192.0.2.1; set network.nameservers'],
   [{ code: 'ENORESOLVER', resolvers: [] }, 'failed', 'there is no resolver'],
   [{ code: 'ECONNREFUSED', resolvers: [] }, 'failed', 'firewalls'],
+  [{ code: 'ECONNREFUSED', resolvers: [] }, 'failed', 'listens on loopback alone'],
   [{ code: 'ETIMEDOUT', resolvers: [] }, 'failed', 'firewalls'],
   [{ code: 'ENETUNREACH', resolvers: [] }, 'failed', 'machines have IPv4 only'],
   [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', resolvers: [] }, 'warning', 'trust the authority that signed'],

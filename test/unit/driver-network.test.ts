@@ -132,6 +132,15 @@ describe('the rules', () => {
     expect(plain).not.toContain('@uplinks');
   });
 
+  test('a forge of this host is reached by its port at the address that the host has for the machine, and nowhere else', () => {
+    const here = [{ address: 'host-gateway', port: 3300 }];
+    const text = rulesOf({ controllerId: 'main', network, endpoints: here, nameservers: [] });
+    expect(text).toContain('set forges-here { type inet_service; elements = { 3300 }; }');
+    expect(text).toContain('set forges { type ipv4_addr . inet_service; }');
+    expect(chainOf('to-host')).toContain('ip daddr @pool tcp dport @forges-here accept');
+    expect(chainOf('through-host')).not.toContain('forges-here');
+  });
+
   test('what connects is told the size of packets that its way takes, and nobody else is (I6)', () => {
     const lines = chainOf('fit')
       .split('\n')

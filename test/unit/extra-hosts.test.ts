@@ -1,8 +1,9 @@
 // Promises the names of a profile's own: how they may be written, what each mistake says, when a name leads nowhere, and the file made of them.
 
 import { expect, test } from 'vitest';
+import type { HostName } from '../../src/core/addresses.ts';
 import { extraHostsOf, hostsFileOf, hostsOfTemplate } from '../../src/driver/hosts-file.ts';
-import { namesOf, resolveEndpoints } from '../../src/driver/network-host.ts';
+import { namesOf, resolveEndpoints } from '../../src/driver/forge-addresses.ts';
 import { aProfile } from '../support/build.ts';
 import { basicYaml, load, mistakeAt } from '../support/config-fixture.ts';
 
@@ -78,6 +79,7 @@ test.each([
   ['of the internet', '{git.lan: 9.9.9.9}', ''],
   ['that is allowed', '{git.lan: 10.0.0.5}', 'network: {allow: [10.0.0.0/24]}'],
   ['of the forge, which is open anyway', '{forge.example.org: 10.0.0.5}', ''],
+  ['of the forge on this host', '{forge.example.org: host-gateway}', ''],
   ['of a resolver', '{dns.lan: 10.0.0.53}', 'network: {nameservers: [10.0.0.53]}'],
   ['that may be of this host, with a port of it open', '{git.lan: 10.0.0.5, up.lan: host-gateway}', 'network: {openPorts: [3000]}'],
   ['that is meant to lead nowhere', '{a.org: 0.0.0.0, b.org: 127.0.0.1, c.org: "::", d.org: "::1"}', ''],
@@ -101,23 +103,33 @@ test("of a template's own file comments and localhost are left out, and all else
   expect(hostsOfTemplate('')).toBe('');
 });
 
+/** Where machines find these URLs, and what is told of the rest. */
+async function endpoints(urls: readonly string[], extraHosts: readonly HostName[] = []) {
+  const said: string[] = [];
+  const log = {
+    warn: (_event: unknown, facts?: Record<string, unknown>, message = '') => void said.push(`${String(facts?.['url'])} ${message}`),
+  };
+  const names = namesOf([aProfile({ extraHosts }), aProfile()]);
+  return { found: await resolveEndpoints(urls, { names, resolvers: [], log }), said };
+}
+
+// Names that nobody is asked for, since they are none.
 test('the way to a forge is opened to the address that machines are told, whatever this host knows of its name', async () => {
-  const failed: string[] = [];
-  // Names that nobody is asked for, since they are none.
-  const names = namesOf([
-    {
-      ...aProfile(),
-      extraHosts: [
-        { name: 'git..lan', address: '10.0.0.5' },
-        { name: 'git..lan', address: 'fd00::5' },
-      ],
-    },
-    aProfile(),
-  ]);
-  const found = await resolveEndpoints(['http://git..lan:3000/x', 'https://192.0.2.1', 'http://no..lan'], names, (url) => failed.push(url));
+  const told = ['10.0.0.5', 'fd00::5', 'host-gateway'].map((address) => ({ name: 'git..lan', address }));
+  const { found, said } = await endpoints(['http://git..lan:3000/x', 'https://192.0.2.1', 'http://no..lan'], told);
   expect(found).toEqual([
     { address: '10.0.0.5', port: 3000 },
+    { address: 'host-gateway', port: 3000 },
     { address: '192.0.2.1', port: 443 },
   ]);
-  expect(failed).toEqual(['http://no..lan']);
+  expect(said).toEqual([expect.stringMatching(/^http:\/\/no\.\.lan a forge name has no IPv4 address here/)]);
+});
+
+test('a forge name that is loopback here is no way for machines, unless they are told another address', async () => {
+  const { found, said } = await endpoints(['http://localhost:3000']);
+  expect([found, said]).toEqual([[], [expect.stringMatching(/loopback on this host.*extraHosts/)]]);
+  expect(await endpoints(['http://localhost:3000'], [{ name: 'localhost', address: '10.0.0.5' }])).toEqual({
+    found: [{ address: '10.0.0.5', port: 3000 }],
+    said: [],
+  });
 });
