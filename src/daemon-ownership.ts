@@ -5,7 +5,7 @@ import { guardedPathsOf, type Config } from './config/config.ts';
 import type { Fault } from './doctor.ts';
 import { looseOf, type Loose } from './ownership.ts';
 
-type Looked = Pick<Config, 'stateDir' | 'forges' | 'http' | 'telemetry'>;
+type Looked = Pick<Config, 'stateDir' | 'cacheDir' | 'profiles' | 'forges' | 'http' | 'telemetry'>;
 
 /** One fault for each place that is loose. `file`: where the configuration was read, if not from the environment alone. */
 export function looseEnds(config: Looked, file: string | undefined): readonly Fault[] {

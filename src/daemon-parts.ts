@@ -93,8 +93,8 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   });
   // Those that were replaced, too: what is under way through them must not be cut before the end.
   const entries: Entry[] = [];
-  let refusing = refusingOf(config);
-  const isAsked = (job: Job): boolean => refusing.some((profile) => serves(profile, job));
+  let asking = askingOf(config);
+  const isAsked = (job: Job): boolean => asking.some((profile) => serves(profile, job));
 
   function forgeOf(entry: Entry['config']): Forge {
     const known = entries.findLast(({ config: { name } }) => name === entry.name);
@@ -106,7 +106,7 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
 
   const places = new Map(config.forges.map(({ name, url, scope }) => [name, placeOf(url, scope)]));
   const settingsOf = (wanted: Config): Settings => {
-    refusing = refusingOf(wanted);
+    asking = askingOf(wanted);
     return {
       forges: wanted.forges.map((entry) => ({ forge: forgeOf(entry), ...cadenceOf(entry) })),
       policy: policyOf(wanted, description),
@@ -144,8 +144,9 @@ function cadenceOf({ url, pollIntervalMs, webhook }: Entry['config']): Omit<Sett
   return { url, pollIntervalMs, ...(webhook === undefined ? {} : { hookedIntervalMs: webhook.pollIntervalMs }) };
 }
 
-function refusingOf({ profiles }: Config): Config['profiles'] {
-  return profiles.filter(asksOrigin);
+/** For these it counts where a job comes from. */
+function askingOf({ profiles }: Config): Config['profiles'] {
+  return profiles.filter((profile) => asksOrigin(profile) || profile.cache !== undefined);
 }
 
 /** How often it is asked is the reconciler's business. */

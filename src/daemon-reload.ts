@@ -61,7 +61,7 @@ export function createLiveConfig({ config, parts, reconciler, log, mask, read }:
   async function take(next: Config): Promise<Omit<ReturnType<typeof liveOf>, 'config'>> {
     const { config: wanted, taken, waiting } = liveOf(current, next);
     requireCron(wanted);
-    await parts.driver.configure({ profiles: wanted.profiles, forgeUrls: urlsOf(wanted) });
+    await parts.driver.configure({ profiles: wanted.profiles, forgeUrls: urlsOf(wanted), minFreeDiskBytes: wanted.minFreeDiskBytes });
     reconciler.configure(parts.settingsOf(wanted));
     parts.metrics.configure(wanted.metrics);
     parts.archive.configure(wanted.archive);

@@ -37,6 +37,7 @@ export type Event =
   | 'quarantine'
   | 'clock'
   | 'archive'
+  | 'cache'
   | 'telemetry'
   | 'warning'
   | 'http'

@@ -200,6 +200,16 @@ let
               }
             ))
             "Machines that are up before a job waits, so that it starts at once: how many, or a set of `min`, `maxAge` (one that has waited longer is replaced; default: 1h) and `linger` (so long after the profile's last job they are kept; default: always). Each holds memory, and a place of `maxConcurrent` until a job needs it. Default: 0.";
+        cache =
+          optional
+            (types.submodule {
+              options = {
+                path = optional types.str "Where jobs see it. Default: /cache.";
+                maxSize = optional kinds.size "How much it may be, for each repository. Default: 5GiB.";
+                maxAge = optional kinds.duration "One that is older is made anew. Default: 30d.";
+              };
+            })
+            "A folder that the jobs of one repository keep between them, by a set of `path` (in the machine; default: /cache), `maxSize` (for each repository; default: 5GiB) and `maxAge` (one that is older is made anew; default: 30d), all of which may be left out. Jobs of forks' pull requests get an empty one of their own; it needs Forgejo 16. Not with `warm`. docs/SECURITY.md has the risks. Default: none.";
         environment = mkOption {
           type = types.attrsOf types.str;
           default = { };

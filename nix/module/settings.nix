@@ -89,6 +89,8 @@ let
         writable = !bind.isReadOnly;
       }) profile.container.bindMounts;
     }
+    # Without any of its own settings, too, it is one.
+    // optionalAttrs (profile.cache != null) { cache = given profile.cache; }
     // profile.settings;
 
   byPriority =

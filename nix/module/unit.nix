@@ -21,6 +21,12 @@ let
   cfg = config.services.forgejo-runner-controller;
   raw = cfg.configFile != null;
   source = lib.importJSON ../unit.json;
+  cacheDir = if raw then null else cfg.settings.cacheDir or null;
+  folder = mode: {
+    inherit mode;
+    user = "root";
+    group = "root";
+  };
   usualStateDir = "/var/lib/forgejo-runner-controller";
   # Where runner-status looks for it, too; JSON is YAML.
   place = "forgejo-runner-controller/config.yaml";
@@ -63,6 +69,8 @@ let
         "LoadCredential"
         "StateDirectory"
         "StateDirectoryMode"
+        "CacheDirectory"
+        "CacheDirectoryMode"
       ]
     )
     // {
@@ -81,6 +89,15 @@ let
         # All else is read-only to the service.
         { ReadWritePaths = [ cfg.settings.stateDir ]; }
     );
+  # A cacheDir elsewhere is read-only to the service, too.
+  cache =
+    if cacheDir == null then
+      {
+        CacheDirectory = mkDefault source.Service.CacheDirectory;
+        CacheDirectoryMode = mkDefault source.Service.CacheDirectoryMode;
+      }
+    else
+      { ReadWritePaths = [ cacheDir ]; };
 in
 {
   config = mkIf cfg.enable {
@@ -134,6 +151,7 @@ in
       // cfg.extraEnv;
       serviceConfig = lib.mkMerge [
         service
+        cache
         cfg.serviceOverrides
       ];
       # One short gap, after the new files are in place.
@@ -149,6 +167,7 @@ in
               network
               http
               ;
+            inherit cacheDir;
             driver = cfg.settings.driver or null;
             nixosContainer = cfg.settings.nixosContainer or null;
           }
@@ -161,12 +180,11 @@ in
       sliceConfig = cfg.sliceConfig;
     };
 
-    systemd.tmpfiles.settings.forgejo-runner-controller = mkIf (!raw && cfg.settings.stateDir != usualStateDir) {
-      ${cfg.settings.stateDir}.d = {
-        mode = source.Service.StateDirectoryMode;
-        user = "root";
-        group = "root";
-      };
-    };
+    systemd.tmpfiles.settings.forgejo-runner-controller = lib.mkMerge [
+      (mkIf (!raw && cfg.settings.stateDir != usualStateDir) {
+        ${cfg.settings.stateDir}.d = folder source.Service.StateDirectoryMode;
+      })
+      (mkIf (cacheDir != null) { ${cacheDir}.d = folder source.Service.CacheDirectoryMode; })
+    ];
   };
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { readCacheDir } from './cache.ts';
 import { readDispatch } from './dispatch.ts';
 import { checkDriver, readDriver } from './driver.ts';
 import { checkExtraHosts } from './extra-hosts.ts';
@@ -48,6 +49,7 @@ export type LoadOptions = {
 const keys = [
   'controllerId',
   'stateDir',
+  'cacheDir',
   'driver',
   'nixosContainer',
   'maxConcurrent',
@@ -136,7 +138,8 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
   const id = given ?? idOf(host.hostname);
   const http = await readHttp(root, id, context);
   const telemetry = await readTelemetry(root, context);
-  checkShown(profiles, [...guardedPathsOf({ stateDir, forges, http, ...telemetry }), ...guarded], findings);
+  const cacheDir = readCacheDir(root, env, findings);
+  checkShown(profiles, [...guardedPathsOf({ stateDir, cacheDir, profiles, forges, http, ...telemetry }), ...guarded], findings);
   checkWritten(profiles, drivers, findings);
   if (controllerIdIsDefault)
     findings.warn(
@@ -147,6 +150,7 @@ async function readRoot(root: Section, context: TokenContext, guarded: readonly 
     controllerId: id,
     controllerIdIsDefault,
     stateDir,
+    cacheDir,
     ...drivers,
     maxConcurrent,
     ...(maxPerRepository === undefined ? {} : { maxPerRepository }),

@@ -76,16 +76,20 @@ function objectionTo(path: string, own: readonly string[]): string | undefined {
   return privateNames.test(shown) ? "which holds people's own keys" : undefined;
 }
 
-/** What of this service no job may see: its state, its tokens, and the socket by which it is told what to do. */
+/** What of this service no job may see: its state, its tokens, the socket by which it is told what to do, and what others' jobs keep. */
 export function guardedPathsOf({
   stateDir,
+  cacheDir,
+  profiles,
   forges,
   http,
   telemetry,
-}: Pick<Config, 'stateDir' | 'forges' | 'http' | 'telemetry'>): readonly string[] {
+}: Pick<Config, 'stateDir' | 'cacheDir' | 'profiles' | 'forges' | 'http' | 'telemetry'>): readonly string[] {
   const single = [http.tokenFile, http.socket, telemetry?.headersFile].filter((path) => path !== undefined);
   const ofForges = forges.flatMap(({ tokenFile, webhook }) => [tokenFile, ...(webhook === undefined ? [] : [webhook.secretFile])]);
-  return [stateDir, ...ofForges, ...single];
+  // Nobody's where no profile has one: then it may be shown as it always could.
+  const ofCaches = profiles.some(({ cache }) => cache !== undefined) ? [cacheDir] : [];
+  return [stateDir, ...ofCaches, ...ofForges, ...single];
 }
 
 /**

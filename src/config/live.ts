@@ -16,6 +16,7 @@ export type Live = {
 const fixed = [
   ['controllerId', 'it is in the name of everything that was made'],
   ['stateDir', 'the records of what runs are there'],
+  ['cacheDir', 'machines that run have what lies there'],
   ['driver', 'machines that run are of the old one, and the new one does not know them'],
   ['nixosContainer', 'machines that run were made by it'],
   ['network', 'machines that run hold addresses of it'],
@@ -51,12 +52,13 @@ export function liveOf(current: Config, next: Config): Live {
     return before;
   });
   if (!isDeepStrictEqual(current.forges, forges)) taken.push('forges');
-  const { controllerId, controllerIdIsDefault, stateDir, driver, nixosContainer, network, http, telemetry } = current;
+  const { controllerId, controllerIdIsDefault, stateDir, cacheDir, driver, nixosContainer, network, http, telemetry } = current;
   const { telemetry: _, ...rest } = next;
   const kept = {
     controllerId,
     controllerIdIsDefault,
     stateDir,
+    cacheDir,
     driver,
     nixosContainer,
     network,

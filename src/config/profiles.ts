@@ -7,6 +7,7 @@ import type { Limits, NixAccess, Profile, Template, Timeouts } from '../core/mod
 import { asksOrigin } from '../core/origin.ts';
 import type { Host } from './token-file.ts';
 import { readBind } from './binds.ts';
+import { readCache } from './cache.ts';
 import { readExtraHosts } from './extra-hosts.ts';
 import { absolutePath, cpus, duration, integer, oneOf, plainName, sha256, size, tasks } from './kinds.ts';
 import { readChoices } from './choices.ts';
@@ -33,6 +34,7 @@ const keys = [
   'binds',
   'environment',
   'max',
+  'cache',
   'warm',
 ] as const;
 const defaultLabels = 'self-hosted,ci,nix,x64,Linux';
@@ -122,7 +124,13 @@ function readProfile(section: Section, count: number, context: Context): Profile
     environment,
   };
   const warm = readWarm(section, max, findings);
-  return { ...profile, ...(max === undefined ? {} : { max }), ...(warm === undefined ? {} : { warm }) };
+  const cache = readCache(section, { binds: found, ...(warm === undefined ? {} : { warm }) }, findings);
+  return {
+    ...profile,
+    ...(max === undefined ? {} : { max }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(warm === undefined ? {} : { warm }),
+  };
 }
 
 /** Bare label names from a list or a comma string; `name:scheme` is stripped, and schemes that no machine can serve are refused. */

@@ -4,6 +4,7 @@
 import { stringify } from 'yaml';
 import type { Config, ForgeConfig } from './settings.ts';
 import { formatDuration, formatSize } from './units.ts';
+import type { Cache } from '../core/cache.ts';
 import type { Limits, Profile, Scope } from '../core/model.ts';
 import type { Warm } from '../core/warmth.ts';
 
@@ -17,6 +18,7 @@ export function renderConfig(config: Config): string {
       {
         controllerId: config.controllerId,
         stateDir: config.stateDir,
+        cacheDir: config.cacheDir,
         driver: config.driver,
         nixosContainer: { ...config.nixosContainer },
         maxConcurrent: config.maxConcurrent,
@@ -86,6 +88,7 @@ function profileOf({
   binds,
   environment,
   max,
+  cache,
   warm,
 }: Profile): Readonly<Record<string, unknown>> {
   return {
@@ -111,8 +114,13 @@ function profileOf({
     binds,
     environment,
     ...(max === undefined ? {} : { max }),
+    ...(cache === undefined ? {} : { cache: cacheOf(cache) }),
     warm: warm === undefined ? 0 : warmOf(warm),
   };
+}
+
+function cacheOf({ path, maxBytes, maxAgeMs }: Cache): Readonly<Record<string, unknown>> {
+  return { path, maxSize: formatSize(maxBytes), maxAge: formatDuration(maxAgeMs) };
 }
 
 function warmOf({ min, maxAgeMs, lingerMs }: Warm): Readonly<Record<string, unknown>> {

@@ -39,6 +39,8 @@ export type Config = {
   /** True when no controllerId was given: the daemon warns. */
   readonly controllerIdIsDefault: boolean;
   readonly stateDir: string;
+  /** Where what jobs keep between them lies, for profiles that have a cache. */
+  readonly cacheDir: string;
   readonly maxConcurrent: number;
   readonly maxPerRepository?: number;
   /** Labels that an order may dispatch runners with; absent = none. */

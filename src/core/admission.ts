@@ -4,7 +4,7 @@
 import { dispatchesOf, offerSentenceOf } from './dispatch.ts';
 import { serves, unmatchedSentenceOf } from './match.ts';
 import { isMachineId, jobKeyOf, runnerIdOf } from './naming.ts';
-import { gatesOpenTo } from './origin.ts';
+import { gatesOpenTo, isOwnCode } from './origin.ts';
 import { nextSlot } from './subnets.ts';
 import { standstillOf } from './room.ts';
 import { coolOf, warmMachinesOf, warmPoolOf, warmStartsOf, type WarmPool } from './warm.ts';
@@ -252,6 +252,7 @@ function admit(candidate: Candidate, books: Books, policy: Policy, now: number):
     id,
     forge: job.forge,
     job: { id: job.id, handle, attempt, repositoryId, name, labels },
+    ...(isOwnCode(job.origin) ? { ownCode: true } : {}),
     profile: profile.name,
     machine: id,
     slot,

@@ -2,6 +2,7 @@
 // clock, no defaults. Times are milliseconds of the time line (clock.ts), durations end in Ms, sizes in Bytes.
 
 import type { HostName } from './addresses.ts';
+import type { Cache } from './cache.ts';
 import type { Absence, BackOff, Retry } from './memory.ts';
 import type { Dispatch, Dispatchable, DispatchEnd, Dispatches, Dispatching } from './dispatched.ts';
 import type { Choice, Origin } from './origin.ts';
@@ -53,6 +54,8 @@ export type Runner = {
   readonly place?: string;
   readonly job: JobRef;
   readonly dispatch?: Dispatch;
+  /** Its job was seen to run the own code of its repository. */
+  readonly ownCode?: true;
   readonly profile: string;
   readonly machine: MachineId;
   /** Number of the subnet, uid range and interface that the machine holds. */
@@ -176,6 +179,8 @@ export type Profile = {
   /** Extra environment of the job; never a secret. */
   readonly environment: Readonly<Record<string, string>>;
   readonly max?: number;
+  /** What the jobs of one repository keep between them; absent = nothing. */
+  readonly cache?: Cache;
   /** Absent: its machines are started when a job waits, none before. */
   readonly warm?: Warm;
 };

@@ -24,6 +24,14 @@ export function asksOrigin({ refusesForks, repositories, events }: Gate): boolea
   return refusesForks === true || repositories !== undefined || events !== undefined;
 }
 
+/**
+ * True for a job of which is known that it runs what the repository's own people wrote. `pull_request_target` is the repository's own workflow, made
+ * to look at what strangers bring.
+ */
+export function isOwnCode(origin: Origin | undefined): boolean {
+  return origin?.fork === false && origin.event !== undefined && origin.event !== 'pull_request_target';
+}
+
 /** Those of the profiles that take it; if none does, why. */
 export function gatesOpenTo<G extends Gate>(
   comer: Comer,

@@ -9,6 +9,8 @@ export type MachineSpec = {
   readonly slot: number;
   readonly profile: Profile;
   readonly runtimeMaxMs: number;
+  /** The name (core/cache.ts) of what its job shares with others where its profile has a cache; absent = its folder is its own and empty. */
+  readonly cache?: string;
 };
 
 /** One job's credentials and what the runner inside must be told. `labels` are bare names. The token is a secret. */

@@ -151,19 +151,16 @@ function apartFrom(kind: string): Fault {
 }
 
 async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
-  const disks = profiles.some((profile) => profile.limits.diskBytes !== undefined);
+  const caches = profiles.some(({ cache }) => cache !== undefined);
+  const disks = caches || profiles.some(({ limits }) => limits.diskBytes !== undefined);
   const tools: readonly (readonly [string, string, string])[] = [
     ['systemd-nspawn', '--version', 'systemd-container'],
     ['ip', '-V', 'iproute2'],
     ['nft', '--version', 'nftables'],
     ['nsenter', '--version', 'util-linux'],
     ['mkfifo', '--version', 'coreutils'],
-    ...(disks
-      ? ([
-          ['mkfs.ext4', '-V', 'e2fsprogs'],
-          ['mount', '--version', 'util-linux'],
-        ] as const)
-      : []),
+    ...(disks ? ([['mkfs.ext4', '-V', 'e2fsprogs']] as const) : []),
+    ...[...(disks ? ['mount'] : []), ...(caches ? ['losetup', 'flock'] : [])].map((tool) => [tool, '--version', 'util-linux'] as const),
   ];
   const found = await Promise.all(tools.map(async ([tool, flag]) => (await tryRun(tool, [flag], { timeoutMs: 5_000 })).code === 0));
   const missing: Fault[] = tools
@@ -172,8 +169,8 @@ async function checkTools(profiles: readonly Profile[]): Promise<Fault[]> {
   // Not `exists`: a sandbox has few devices, and it is others that mount.
   if (disks && (await look('test', ['-e', '/dev/loop-control'])).code !== 0) {
     missing.push({
-      what: 'A profile limits its disk, and there is no /dev/loop-control',
-      remedy: 'load the kernel module "loop", or leave out limits.disk',
+      what: `A profile ${caches ? 'has a cache' : 'limits its disk'}, and there is no /dev/loop-control`,
+      remedy: `load the kernel module "loop", or leave out ${caches ? 'cache' : 'limits.disk'}`,
     });
   }
   return missing;

@@ -12,6 +12,7 @@ import type { Log } from '../log.ts';
 import { deliver } from './assignment.ts';
 import type { Console } from '../archive/archive.ts';
 import { buildsOf } from './build.ts';
+import { createCaches } from './caches.ts';
 import { consoleOf, consolesOf, followConsole } from './console.ts';
 import type { Assignment, Driver, Leftover, MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
@@ -32,12 +33,11 @@ import { pathsOf } from './nspawn-unit.ts';
 import { claimPool } from './pool-claim.ts';
 import { removeMachine } from './removal.ts';
 import { resolversIn, resolversOf, tellOfResolvers } from './resolvers.ts';
-import { fillRoot, fillShared } from './root.ts';
+import { fillShared, makeRoot } from './root.ts';
 import type { RootImage } from './template.ts';
 import { exists } from './presence.ts';
 import { findTraces, isTakenByOthers, leftoversOf } from './traces.ts';
 import { transientUnits } from './transient-units.ts';
-import { mountVolume } from './volume.ts';
 import type { Site, Way } from './way.ts';
 
 export { examineHost } from './examination.ts';
@@ -46,6 +46,10 @@ export { reachFromMachine, type Reached } from './reach.ts';
 export type NspawnDriverInput = DriverChoice & {
   /** Absolute; must be on a file system with idmapped mounts. */
   readonly stateDir: string;
+  /** Where what jobs keep between them lies; absent = they keep nothing. */
+  readonly cacheDir?: string;
+  /** So much stays free on its file system. */
+  readonly minFreeDiskBytes?: number;
   readonly network: DriverNetwork;
   /** Where machines reach their forges; resolved again at every check(). */
   readonly forgeUrls: readonly string[];
@@ -57,7 +61,7 @@ export type NspawnDriverInput = DriverChoice & {
 type Prepared = { readonly images: ReadonlyMap<string, RootImage>; readonly resolvers: readonly string[]; readonly mtu: number };
 
 /** What may change while machines run; they keep what they were started with. */
-export type NspawnSettings = Pick<NspawnDriverInput, 'profiles' | 'forgeUrls'>;
+export type NspawnSettings = Pick<NspawnDriverInput, 'profiles' | 'forgeUrls' | 'minFreeDiskBytes'>;
 
 export type NspawnDriver = Driver & {
   /** Takes the address pool for this process, and gives the way to give it back. Rejects with DRIVER_UNAVAILABLE when another controller has it. */
@@ -81,7 +85,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
   const { controllerId, stateDir, network, log, clock } = input;
   const site: Site = { controllerId, stateDir, way };
   const firewall = createFirewall({ controllerId, clock, log });
-  let profiles = input.profiles;
+  const caches = createCaches(input);
+  let { profiles, minFreeDiskBytes = 0 } = input;
   // A forge that left the configuration still hears from the machines it has: its address stays open until the next start.
   const forgeUrls = new Set(input.forgeUrls);
   let last: Promise<unknown> = Promise.resolve();
@@ -102,6 +107,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
     await checkHost({ ...input, profiles: wanted.profiles });
+    await caches.prepare(wanted.profiles, wanted.minFreeDiskBytes ?? minFreeDiskBytes);
     const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
     const resolvers = await resolversOf(network);
     const urls = [...new Set([...forgeUrls, ...wanted.forgeUrls])];
@@ -137,7 +143,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     await inTurn(async () => {
       const found = await prepare(settings);
       prepared = Promise.resolve(found);
-      profiles = settings.profiles;
+      ({ profiles, minFreeDiskBytes = minFreeDiskBytes } = settings);
       for (const url of settings.forgeUrls) forgeUrls.add(url);
     });
   }
@@ -164,7 +170,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     }
   }
 
-  async function startOnce(spec: MachineSpec): Promise<void> {
+  async function startOnce(asked: MachineSpec): Promise<void> {
+    let spec = asked;
     const paths = pathsOf(stateDir, spec.id);
     const { nameservers } = spec.profile;
     const host = await ready();
@@ -189,6 +196,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       ...(nameservers === undefined ? {} : { nameservers }),
       ...(build === undefined ? {} : { build }),
     });
+    spec = await caches.lend(asked);
     if (nameservers !== undefined) await firewall.narrow(spec.id, nameservers);
     const image = await heldImage(site, spec, host.images);
     const link = { controllerId, id: spec.id, slot: spec.slot, network, mtu: host.mtu };
@@ -196,7 +204,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     // The network first: it is made by others while we make the root.
     const shared = fillShared(paths, { spec, image, pool: poolOf(network) }, async (fifo) => prepareHost(link, fifo));
     // Nothing starts without its isolation.
-    await Promise.all([shared, makeRoot(spec, image, nameservers ?? resolversIn(spec.slot, host.resolvers, network)), firewall.look()]);
+    const resolvers = nameservers ?? resolversIn(spec.slot, host.resolvers, network);
+    await Promise.all([shared, makeRoot(stateDir, { paths, image, spec, pool: poolOf(network), resolvers }), firewall.look()]);
     await way.launch({ controllerId, stateDir, spec, rootPlan: image.plan, uidBase });
     // Without this mark a unit that is there may lack its network: start() makes such a machine anew.
     await writeFile(paths.started, '');
@@ -205,12 +214,6 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
   async function builds(): Promise<ReadonlyMap<string, string>> {
     const host = lastPrepared ?? (await ready());
     return buildsOf(profiles, host);
-  }
-
-  async function makeRoot(spec: MachineSpec, image: RootImage, resolvers: readonly string[]): Promise<void> {
-    const paths = pathsOf(stateDir, spec.id);
-    if (spec.profile.limits.diskBytes !== undefined) await mountVolume(stateDir, paths, spec.profile.limits.diskBytes);
-    fillRoot({ paths, image, spec, pool: poolOf(network), resolvers });
   }
 
   async function stop(id: MachineId, graceMs: number): Promise<void> {

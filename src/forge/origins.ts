@@ -53,7 +53,7 @@ export function createOrigins(
       if (said === code || signal?.aborted === true) return;
       said = code;
       const remedy =
-        'the token needs read:repository and sight of the repository; until it is known, profiles that do not take all leave such jobs';
+        'the token needs read:repository and sight of the repository; until it is known, profiles that do not take all leave such jobs, and those with a cache give them none';
       log.warn('forge-error', { forge: name, code }, `where a job comes from cannot be found out: ${message} (${remedy})`);
     }
   }

@@ -2,6 +2,7 @@
 // Does nothing that plan did not ask for; what is asked once more before it is believed is in doubt.ts.
 
 import { deadlineOf } from '../clock.ts';
+import { cacheNameOf } from '../core/cache.ts';
 import { isJobless } from '../core/dispatch.ts';
 import { isOurRegistration, isWarmId } from '../core/naming.ts';
 import { profileOf } from '../core/lifecycle.ts';
@@ -101,7 +102,9 @@ type Prepared = { readonly credentials: Credentials; readonly startedMs: number;
  */
 async function prepare(hands: Hands, runner: Runner, profile: Profile, resumed: boolean, signal: AbortSignal): Promise<Prepared> {
   const begunAt = hands.clock.now();
-  await hands.driver.start({ id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: fenceMsOf(profile) });
+  const cache = profile.cache === undefined ? undefined : cacheNameOf(runner);
+  const spec = { id: runner.machine, slot: runner.slot, profile, runtimeMaxMs: fenceMsOf(profile) };
+  await hands.driver.start(cache === undefined ? spec : { ...spec, cache });
   const startedAt = hands.clock.now();
   const credentials = await ensureCredentials(hands, runner, resumed, signal);
   return { credentials, startedMs: startedAt - begunAt, registeredMs: hands.clock.now() - startedAt };

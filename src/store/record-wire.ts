@@ -13,6 +13,7 @@ import { isPlausible, timesOf, type Anchor } from '../core/time-line.ts';
  * - timeouts: the clocks of the profile in the configuration hold, and the unit's RuntimeMaxSec.
  * - dispatch: no list has its job, so it is stopped as one whose job is gone; one that reports has a job and is left to its end.
  * - taskId: it is asked of the forge's list when it is needed; a job that is not listed then needs no report.
+ * - ownCode: its machine gets no cache.
  * - ending: the clean-up begins anew with what is still to be seen; at worst an end is called machine-lost.
  */
 const formatVersion = 1;
@@ -58,6 +59,7 @@ const record = z.object({
       labels: z.array(z.string()),
     }),
     dispatch: z.object({ ttlMs: z.number() }).exactOptional(),
+    ownCode: z.literal(true).exactOptional(),
     profile: z.string(),
     machine: z.string(),
     slot: z.int().min(0),

@@ -50,7 +50,13 @@ export type NspawnWorld = DriverWorld & {
   readonly controllerId: string;
   readonly input: NspawnDriverInput;
   /** Starts a machine (unless it is there) with this script as its job, waits for its end; what the script wrote. The machine stays, ended. */
-  probe(id: MachineId, slot: number, script: string, profile?: Profile): Promise<{ readonly output: string; readonly code: number }>;
+  probe(
+    id: MachineId,
+    slot: number,
+    script: string,
+    profile?: Profile,
+    cache?: string,
+  ): Promise<{ readonly output: string; readonly code: number }>;
   /** The folder that the machine of that world sees as /io. */
   readonly io: string;
 };
@@ -89,6 +95,7 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
   const input: NspawnDriverInput = {
     controllerId,
     stateDir,
+    cacheDir: `${base}/caches`,
     network: aNetwork(options.network),
     profiles: [profile],
     forgeUrls: options.forgeUrls ?? [],
@@ -101,9 +108,15 @@ export async function createNspawnWorld(options: WorldOptions = {}): Promise<Nsp
       ? createNspawnDriver(input)
       : createNixosContainerDriver({ ...input, driver: 'nixos-container', nixosContainer });
 
-  async function probe(id: MachineId, slot: number, script: string, of = profile): Promise<{ output: string; code: number }> {
+  async function probe(
+    id: MachineId,
+    slot: number,
+    script: string,
+    of = profile,
+    cache?: string,
+  ): Promise<{ output: string; code: number }> {
     await writeFile(`${io}/script`, script);
-    await driver.start({ id, slot, profile: of, runtimeMaxMs: 60_000 });
+    await driver.start({ id, slot, profile: of, runtimeMaxMs: 60_000, ...(cache === undefined ? {} : { cache }) });
     await driver.assign(id, assignmentOf('probe'), AbortSignal.timeout(10_000));
     await seen(driver, id, 'exited');
     const [output, code] = await Promise.all([readFile(`${io}/out`, 'utf8'), readFile(`${io}/code`, 'utf8')]);

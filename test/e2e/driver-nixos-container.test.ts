@@ -66,6 +66,18 @@ describe('the nixos-container driver', () => {
     expect(await readdir(`${world.stateDir}/machines`)).toEqual([]);
   }
 
+  test('lends a job what one of its repository kept, as the driver nspawn does', async () => {
+    const profile = { ...world.profile, cache: { path: '/cache', maxBytes: 64 * 1024 ** 2, maxAgeMs: 60_000 } };
+    const said: string[] = [];
+    for (const [slot, name] of [[0, 7] as const, [1, 7] as const, [2, 8] as const]) {
+      const script = 'cat "$RUNNER_CACHE_DIR"/*; hostname >"$RUNNER_CACHE_DIR/mark"';
+      said.push((await world.probe(id, slot, script, profile, `main-0123456789ab/default-${name}`)).output);
+      await world.driver.remove(id);
+    }
+    expect(said).toEqual([expect.stringContaining('No such file'), id, expect.stringContaining('No such file')]);
+    expect(await hostPicture()).toBe(before);
+  });
+
   test('gives a job a user namespace, few rights, its own network behind our rules, and neither the token nor the daemon of Nix (I7)', async () => {
     const server = createServer().listen(0, '0.0.0.0');
     const address = server.address();

@@ -12,6 +12,7 @@ const profiles = [
   { name: 'disk', labels: ['disk'], limits: { disk: '32MiB', memory: '200MiB' } },
 ];
 const runtime = '/run/forgejo-runner-controller';
+const caches = '/var/cache/forgejo-runner-controller';
 /** The shells that systemd has started for the service. */
 const hands = async (): Promise<readonly string[]> =>
   (await sh('systemctl', 'list-units', '--plain', '--no-legend', 'forgejo-runner-controller-hands-*'))
@@ -113,6 +114,36 @@ describe('the unit that is shipped', () => {
     expect(await timesGiven(scene, [...jobs, later])).toEqual([1, 1, 1]);
     await scene.clean(service);
     expect(await held()).toBe('0');
+  });
+
+  test('I8 what jobs keep is found by the next one of their repository alone, outlives kill -9, and nothing of it stays mounted', async ({
+    onTestFinished,
+  }) => {
+    const scene = await openScene(onTestFinished);
+    await scene.control.addRepository({ repository: 'root1/other' });
+    const { service, dropIn } = await install(
+      scene,
+      { profiles: [{ name: 'default', labels: ['debian'], cache: { maxSize: '64MiB' } }] },
+      onTestFinished,
+    );
+    onTestFinished(() => rm(caches, { recursive: true, force: true }));
+    await dropIn('RestartSec=100ms');
+    await service.start();
+    const first = await scene.queue(`echo one >"$RUNNER_CACHE_DIR/mark"; echo @running; ${hold}; echo two >>"$RUNNER_CACHE_DIR/mark"`);
+    await scene.says(service, first, '@running');
+    process.kill(await service.pid(), 'SIGKILL');
+    await service.until('its job is known', ({ runners }) => runners.length === 1);
+    await scene.open();
+    expect(await scene.done(service, first)).toMatchObject({ status: 'success' });
+    const found: unknown[] = [];
+    for (const over of [{ repository: 'root1/demo' }, { repository: 'root1/other' }, { fork: true }]) {
+      const script = `echo "@in $RUNNER_CACHE_DIR"; echo "@found $(cat "$RUNNER_CACHE_DIR/mark" | tr -d '\\n')"; touch "$RUNNER_CACHE_DIR/mine"`;
+      found.push(findingsOf(await scene.done(service, await scene.queue(script, over))));
+    }
+    expect(found).toEqual(['onetwo', '', ''].map((mark) => ({ in: '/cache', found: mark })));
+    await scene.clean(service);
+    expect(await held()).toBe('0');
+    expect((await stat(caches)).mode & 0o7777).toBe(0o700);
   });
 
   test.each([

@@ -2,6 +2,7 @@
 
 import { actTargets } from './acts.ts';
 import { adapterTargets } from './adapters.ts';
+import { cacheTargets } from './caches.ts';
 import { cliTargets } from './cli.ts';
 import { archiveTargets } from './archive.ts';
 import { containerTargets } from './containers.ts';
@@ -37,4 +38,5 @@ export const targets: readonly Target[] = [
   ...nixTargets,
   ...statusTargets,
   ...dispatchTargets,
+  ...cacheTargets,
 ];

@@ -142,6 +142,7 @@ in
         labels = [ "slow" ];
         timeouts.stop = "2m";
         timeouts.job = "1h30m";
+        cache.maxSize = "2GiB";
       };
     };
   };
@@ -273,6 +274,7 @@ in
     imports = [
       (with' {
         settings.stateDir = "/srv/runner-state";
+        settings.cacheDir = "/srv/runner-cache";
         settings.http.socket = "/srv/runner-socket/orders.sock";
         serviceOverrides.ReadWritePaths = [ "/srv/runner-socket" ];
       })

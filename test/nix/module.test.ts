@@ -191,6 +191,11 @@ describe('profiles', () => {
       environment: { CI_SITE: 'north' },
     });
     expect(profiles.map(({ warm }) => warm?.min)).toEqual([2, 1, undefined]);
+    expect(profiles.map(({ cache }) => cache)).toEqual([
+      undefined,
+      undefined,
+      { path: '/cache', maxBytes: 2 * 1024 ** 3, maxAgeMs: 2_592_000_000 },
+    ]);
     expect(profiles[0]?.limits).toEqual({ cpus: 1 });
     expect(profiles[2]?.timeouts).toMatchObject({ stopMs: 120_000, jobMs: 5_400_000 });
   });
@@ -288,7 +293,10 @@ test('what stands in settings wins over the options, and a state directory of it
   expect(unit.serviceConfig).toMatchObject({ ReadWritePaths: ['/srv/runner-state'] });
   // What somebody adds does not take it away.
   const written = evaluatedAs('settings-win-and-lines').unit.serviceConfig['ReadWritePaths'];
-  expect(new Set([written].flat())).toEqual(new Set(['/srv/runner-socket', '/srv/runner-state']));
+  expect(new Set([written].flat())).toEqual(new Set(['/srv/runner-cache', '/srv/runner-socket', '/srv/runner-state']));
+  expect(evaluatedAs('settings-win-and-lines').tmpfiles).toMatchObject({
+    'forgejo-runner-controller': { '/srv/runner-cache': { d: { mode: '0700' } }, '/srv/runner-state': { d: { mode: '0711' } } },
+  });
   expect(unit.serviceConfig).toMatchObject({ ProtectSystem: 'strict', ReadWritePaths: ['/srv/runner-state'] });
 });
 
@@ -300,7 +308,7 @@ test('every program that the driver starts comes with a package on the PATH of t
     iproute2: 'ip',
     nftables: 'nft',
     systemd: 'busctl journalctl machinectl systemctl systemd-nspawn systemd-run',
-    'util-linux': 'mount nsenter umount',
+    'util-linux': 'flock losetup mount nsenter umount',
   };
   const from = new Map(Object.entries(packages).flatMap(([name, programs]) => programs.split(' ').map((program) => [program, name])));
   const folder = new URL('src/driver/', root);

@@ -10,7 +10,7 @@ const folder = new URL('../support/records/', import.meta.url);
 const golden = readdirSync(folder)
   .filter((name) => name.endsWith('.json'))
   .map((name) => [name, readFileSync(new URL(name, folder), 'utf8')] as const);
-const runner = aRunner(aJob(1), { credentials: { id: 1, uuid: 'u', token: 'very-secret' } });
+const runner = aRunner(aJob(1), { ownCode: true, credentials: { id: 1, uuid: 'u', token: 'very-secret' } });
 const text = encodeRecord(runner);
 const spoiled = (change: (whole: { version: unknown; runner: Record<string, unknown> }) => void): string => {
   const whole = JSON.parse(text) as { version: unknown; runner: Record<string, unknown> };

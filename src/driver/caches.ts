@@ -1,0 +1,245 @@
+// Promises jobs of one repository a folder that stays between them, and the host that it can neither be filled nor harmed by it: each is a file
+// system of its own in a sparse file, mounted below the machine's folder for as long as the machine is there. Whatever is wrong with a cache
+// costs jobs the cache alone. Why so: docs/decisions/0020-caches-stay-on-the-host.md.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { access, constants, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { isCacheName, profileOfCache, type Cache } from '../core/cache.ts';
+import type { MachineId, Profile } from '../core/model.ts';
+import { ControllerError, isControllerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { freeAfter, sizeOf, stateAt, superblockAt, superblockBytes, wornOf, type CacheImage } from './cache-image.ts';
+import type { MachineSpec } from './driver.ts';
+import { perform } from './exec.ts';
+import { pathsOf } from './nspawn-unit.ts';
+import { namesIn } from './presence.ts';
+
+/** Where the job finds the path. */
+const cacheVariable = 'RUNNER_CACHE_DIR';
+
+export type CachesInput = {
+  readonly controllerId: string;
+  readonly stateDir: string;
+  /** Where they lie; absent = nobody has one. */
+  readonly cacheDir?: string;
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'info' | 'warn'>;
+};
+
+export type Caches = {
+  /** Takes the floor of free bytes from now on, and removes what nobody wants any more. Rejects with DRIVER_UNAVAILABLE when none can be made. */
+  prepare(profiles: readonly Profile[], floorBytes: number): Promise<void>;
+  /** What the machine is to be with its cache mounted for it, or without. Its marker is there. */
+  lend(spec: MachineSpec): Promise<MachineSpec>;
+};
+
+/**
+ * `$1` lock, `$2` file, `$3` where to, `$4` fresh or keep, `$5` size. One after the other, because two that mount one file at once would each have
+ * a device for it; mount itself takes the device that is there. Whoever is killed gives the lock back, and what it leaves half made is no cache.
+ * One that nobody has mounted and that was not unmounted in order (a power cut) is not trusted.
+ */
+const attach = `exec 9>>"$1" && flock -w 10 9 || exit
+used= made=
+[ ! -e "$2" ] || used=$(losetup --noheadings --output NAME --associated "$2") || exit
+if [ -z "$used" ] && { [ "$4" = fresh ] || [ "$(od -An -tu2 -j${stateAt} -N2 -- "$2" | tr -d ' ')" != 1 ]; }; then
+  rm -f -- "$2.new" &&
+  mkfs.ext4 -q -F -m 0 -O ^has_journal -E nodiscard,root_owner=0:0 "$2.new" "$5" &&
+  mv -T -- "$2.new" "$2" || exit
+  made=1
+fi
+mount -t ext4 -o loop,nodev,nosuid,noatime,discard,noinit_itable "$2" "$3" || exit
+[ -z "$made" ] || rmdir -- "$3/lost+found"`;
+
+/** Two folders down, so that whoever removes the upper one as a tree of one file system stops before what is mounted. */
+function mountPointOf(stateDir: string, id: MachineId): string {
+  return `${pathsOf(stateDir, id).folder}/cache/mounted`;
+}
+
+/** Of a make that was cut short. */
+const forgottenMs = 3_600_000;
+
+type Found = CacheImage & { readonly name: string; readonly path: string; readonly usedAt: number };
+
+export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: CachesInput): Caches {
+  const folder = `${cacheDir ?? ''}/${controllerId}`;
+  const pathOf = (name: string): string => `${folder}/${name}.ext4`;
+  let floor = 0;
+  let told = false;
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One after the other: each counts what those before it may still take of the disk. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = last.then(work, work);
+    last = turn;
+    return turn;
+  }
+
+  async function all(): Promise<readonly Found[]> {
+    const caches = filesIn(folder, '.ext4');
+    const found = await Promise.all(caches.filter((name) => isCacheName(name)).map(async (name) => look(name, pathOf(name))));
+    return found.filter((each) => each !== undefined).toSorted((a, b) => a.usedAt - b.usedAt);
+  }
+
+  async function drop({ name, path, allocatedBytes }: Found, why: string): Promise<void> {
+    await rm(path, { force: true });
+    log.info('cache', { cache: name, bytes: allocatedBytes, reason: why }, `a cache was removed: ${why}`);
+  }
+
+  /** True when enough stays free although this one and all in use grow to their sizes. Those that nobody uses give way, the longest unused first. */
+  async function makeRoom(path: string, maxBytes: number): Promise<boolean> {
+    const used = inUse();
+    const [growing, idle] = partition(await all(), (each) => used.has(each.path) || each.path === path);
+    const wanted = growing.some((each) => each.path === path) ? growing : [...growing, { bytes: maxBytes, allocatedBytes: 0 }];
+    return free(floor, idle, wanted);
+  }
+
+  async function free(least: number, idle: readonly Found[], growing: Parameters<typeof freeAfter>[1]): Promise<boolean> {
+    for (const each of [...idle, undefined]) {
+      const { bavail, bsize } = await statfs(folder);
+      if (freeAfter(bavail * bsize, growing) >= least) return true;
+      if (each !== undefined) await drop(each, 'its room is needed');
+    }
+    return false;
+  }
+
+  async function mount(name: string, cache: Cache, target: string): Promise<void> {
+    if (!isCacheName(name)) throw new ControllerError('DRIVER_FAILED', `"${name}" is not the name of a cache.`);
+    const path = pathOf(name);
+    await Promise.all([mkdir(dirname(path), { recursive: true, mode: 0o700 }), mkdir(target, { recursive: true, mode: 0o700 })]);
+    const size = sizeOf(cache.maxBytes);
+    if (!(await makeRoom(path, size)))
+      throw new ControllerError(
+        'HOST_EXHAUSTED',
+        `${folder} has no room for ${Math.ceil(size / 1_024 ** 2)} MiB (cache.maxSize) beside what others may take and minFreeDisk.`,
+      );
+    const found = await look(name, path);
+    const worn = found === undefined ? undefined : wornOf(found, cache, clock.wallOf(clock.now()));
+    if (worn !== undefined) log.info('cache', { cache: name, reason: worn }, `a cache is made anew: ${worn}`);
+    const verdict = found === undefined || worn !== undefined ? 'fresh' : 'keep';
+    await perform('sh', ['-c', attach, 'sh', `${folder}/lock`, path, target, verdict, `${size / 1_024}k`], { timeoutMs: 20_000 });
+  }
+
+  async function isMounted(name: string | undefined, cache: Cache, target: string): Promise<boolean> {
+    if (name === undefined || cacheDir === undefined) return false;
+    try {
+      await inTurn(() => mount(name, cache, target));
+      told = false;
+      return true;
+    } catch (error) {
+      if (!isOfTheWorld(error)) throw error;
+      // Once, until it goes well again: it could be so for every job.
+      if (!told) log.warn('cache', { cache: name, error }, `jobs run without what they keep: ${error.message}`);
+      told = true;
+      return false;
+    }
+  }
+
+  async function lend(spec: MachineSpec): Promise<MachineSpec> {
+    const { cache, binds, environment } = spec.profile;
+    if (cache === undefined) return spec;
+    const source = mountPointOf(stateDir, spec.id);
+    const bind = (await isMounted(spec.cache, cache, source)) ? [{ source, target: cache.path, writable: true }] : [];
+    const profile = { ...spec.profile, binds: [...binds, ...bind], environment: { [cacheVariable]: cache.path, ...environment } };
+    return { ...spec, profile };
+  }
+
+  async function prepare(profiles: readonly Profile[], floorBytes: number): Promise<void> {
+    floor = floorBytes;
+    const wanted = new Map(profiles.flatMap(({ name, cache }) => (cache === undefined ? [] : [[name, cache] as const])));
+    if (cacheDir === undefined || (wanted.size === 0 && namesIn(folder).length === 0)) return;
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await access(folder, constants.W_OK);
+    } catch (error) {
+      if (!isOfTheWorld(error)) throw error;
+      if (wanted.size > 0) throw unusable(cacheDir, error);
+      log.warn('cache', { error }, `${folder} is not wanted any more and cannot be emptied: ${error.message}`);
+      return;
+    }
+    try {
+      await inTurn(() => prune(wanted));
+    } catch (error) {
+      if (!isOfTheWorld(error)) throw error;
+      log.warn('cache', { error }, `not all caches that are not wanted any more could be removed: ${error.message}`);
+    }
+  }
+
+  async function prune(wanted: ReadonlyMap<string, Cache>): Promise<void> {
+    const used = inUse();
+    const left: Found[] = [];
+    for (const each of await all()) {
+      if (used.has(each.path)) continue;
+      const cache = wanted.get(profileOfCache(each.name) ?? '');
+      const why = cache === undefined ? 'no profile wants it' : wornOf(each, cache, clock.wallOf(clock.now()));
+      if (why === undefined) left.push(each);
+      else await drop(each, why);
+    }
+    await free(floor, left, []);
+    for (const name of filesIn(folder, '.ext4.new')) {
+      const path = `${pathOf(name)}.new`;
+      const { mtimeMs } = await stat(path);
+      if (clock.wallOf(clock.now()) - mtimeMs > forgottenMs) await rm(path, { force: true });
+    }
+  }
+
+  return { prepare, lend };
+}
+
+function unusable(cacheDir: string, error: Error): ControllerError {
+  const remedy = 'name another in cacheDir, or let the unit write there (CacheDirectory= or ReadWritePaths=)';
+  const what = `${cacheDir}, where caches are to lie, cannot be used: ${error.message}`;
+  return new ControllerError('DRIVER_UNAVAILABLE', `This host cannot keep caches. ${what}; ${remedy}.`, { cause: error });
+}
+
+/** Not a bug of ours. */
+function isOfTheWorld(error: unknown): error is Error {
+  return isControllerError(error) || (error instanceof Error && 'syscall' in error);
+}
+
+/** Files under loop devices: those that machines have now are among them, and no other cache can grow. */
+function inUse(): ReadonlySet<string> {
+  const loops = namesIn('/sys/block').filter((name) => name.startsWith('loop'));
+  return new Set(loops.map((name) => backingOf(name)).filter((path) => path !== undefined));
+}
+
+/** `place/name` of the files with that ending. */
+function filesIn(folder: string, ending: string): readonly string[] {
+  if (namesIn(folder).length === 0) return [];
+  const places = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const files = places.flatMap(({ name: place }) => namesIn(`${folder}/${place}`).map((file) => `${place}/${file}`));
+  return files.filter((file) => file.endsWith(ending)).map((file) => file.slice(0, -ending.length));
+}
+
+/** The file under a loop device; undefined for one that has none. */
+function backingOf(loop: string): string | undefined {
+  try {
+    return readFileSync(`/sys/block/${loop}/loop/backing_file`, 'utf8').trimEnd();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+async function look(name: string, path: string): Promise<Found | undefined> {
+  try {
+    const file = await open(path);
+    try {
+      const { size, blocks, mtimeMs } = await file.stat();
+      const superblock = new Uint8Array(superblockBytes);
+      const { bytesRead } = await file.read(superblock, 0, superblockBytes, superblockAt);
+      return { name, path, usedAt: mtimeMs, bytes: size, allocatedBytes: blocks * 512, superblock: superblock.subarray(0, bytesRead) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function partition<T>(items: readonly T[], is: (item: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [items.filter((item) => is(item)), items.filter((item) => !is(item))];
+}
