@@ -86,7 +86,8 @@ describe('a cache', () => {
     ['as old as it may be', imageOf(), 3_600_000, undefined],
     ['older', imageOf(), 3_600_001, 'it was old (cache.maxAge)'],
     ['made after now, by a clock that was set back', imageOf(), -86_400_000, undefined],
-    ['of another size', imageOf({}, 32 * MiB), 0, 'its size is another now (cache.maxSize)'],
+    ['smaller than it may be', imageOf({}, 32 * MiB), 0, 'its size is another now (cache.maxSize)'],
+    ['larger than it may be', imageOf({}, 128 * MiB), 0, 'its size is another now (cache.maxSize)'],
     ['no file system', imageOf({ magic: 0 }), 0, 'it cannot be read'],
     ['cut short', { ...imageOf(), superblock: new Uint8Array(100) }, 0, 'it cannot be read'],
   ])('that is %s', (_, image, afterMs, why) => {
