@@ -29,8 +29,10 @@ export type CachesInput = {
 };
 
 export type Caches = {
-  /** Takes the floor of free bytes from now on, and removes what nobody wants any more. Rejects with DRIVER_UNAVAILABLE when none can be made. */
-  prepare(profiles: readonly Profile[], floorBytes: number): Promise<void>;
+  /** Rejects with DRIVER_UNAVAILABLE where one is wanted and none can be made. */
+  prepare(profiles: readonly Profile[]): Promise<void>;
+  /** So many bytes stay free from now on; removes what nobody wants any more. */
+  tidy(profiles: readonly Profile[], floorBytes: number): Promise<void>;
   /** What the machine is to be with its cache mounted for it, or without. Its marker is there. */
   lend(spec: MachineSpec): Promise<MachineSpec>;
 };
@@ -145,19 +147,21 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
     return { ...spec, profile };
   }
 
-  async function prepare(profiles: readonly Profile[], floorBytes: number): Promise<void> {
-    floor = floorBytes;
-    const wanted = new Map(profiles.flatMap(({ name, cache }) => (cache === undefined ? [] : [[name, cache] as const])));
-    if (cacheDir === undefined || (wanted.size === 0 && namesIn(folder).length === 0)) return;
+  async function prepare(profiles: readonly Profile[]): Promise<void> {
+    if (cacheDir === undefined || profiles.every(({ cache }) => cache === undefined)) return;
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await access(folder, constants.W_OK);
     } catch (error) {
       if (!isOfTheWorld(error)) throw error;
-      if (wanted.size > 0) throw unusable(cacheDir, error);
-      log.warn('cache', { error }, `${folder} is not wanted any more and cannot be emptied: ${error.message}`);
-      return;
+      throw unusable(cacheDir, error);
     }
+  }
+
+  async function tidy(profiles: readonly Profile[], floorBytes: number): Promise<void> {
+    floor = floorBytes;
+    if (cacheDir === undefined || namesIn(folder).length === 0) return;
+    const wanted = new Map(profiles.flatMap(({ name, cache }) => (cache === undefined ? [] : [[name, cache] as const])));
     try {
       await inTurn(() => prune(wanted));
     } catch (error) {
@@ -184,7 +188,7 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
     }
   }
 
-  return { prepare, lend };
+  return { prepare, tidy, lend };
 }
 
 function unusable(cacheDir: string, error: Error): ControllerError {

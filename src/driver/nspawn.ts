@@ -107,7 +107,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
     await checkHost({ ...input, profiles: wanted.profiles });
-    await caches.prepare(wanted.profiles, wanted.minFreeDiskBytes ?? minFreeDiskBytes);
+    await caches.prepare(wanted.profiles);
     const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
     const resolvers = await resolversOf(network);
     const urls = [...new Set([...forgeUrls, ...wanted.forgeUrls])];
@@ -123,6 +123,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
       stateDir,
       images.map(([, image]) => image),
     );
+    await caches.tidy(wanted.profiles, wanted.minFreeDiskBytes ?? minFreeDiskBytes);
     lastPrepared = { images: new Map(images), resolvers, mtu };
     return lastPrepared;
   }
