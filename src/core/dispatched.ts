@@ -28,7 +28,16 @@ export type DispatchMistake = { readonly mistake: 'off' | 'forge' | 'labels'; re
 
 /** Why fewer than asked for are started. */
 export type DispatchRefusal = {
-  readonly reason: 'unmatched' | 'draining' | 'capacity' | 'profile-capacity' | 'no-slot' | 'host-unknown' | 'host-full' | 'store-failed';
+  readonly reason:
+    | 'unmatched'
+    | 'draining'
+    | 'capacity'
+    | 'profile-capacity'
+    | 'no-slot'
+    | 'host-unknown'
+    | 'host-full'
+    | 'store-failed'
+    | 'late';
   readonly sentence: string;
 };
 

@@ -16,6 +16,8 @@ export type DispatchMemory = {
   /** Resolves with what the next plan makes of it. */
   order(order: DispatchOrder): Promise<DispatchAnswer>;
   answered(answers: Dispatches['dispatches']): void;
+  /** Answers it so, unless a plan has taken it. */
+  withdraw(answer: DispatchAnswer): void;
   /** No plan is made any more: whoever waits is told. */
   close(): void;
 };
@@ -46,6 +48,10 @@ export function createDispatchMemory(): DispatchMemory {
         orders.delete(answer.order);
       }
     },
+    withdraw(answer) {
+      orders.get(answer.order)?.(answer);
+      orders.delete(answer.order);
+    },
     close() {
       closed = true;
       for (const [order, resolve] of orders) resolve(refusalOf(order));
@@ -57,6 +63,9 @@ export function createDispatchMemory(): DispatchMemory {
 function refusalOf(order: DispatchOrder): DispatchAnswer {
   return { order, runners: [], refused: { reason: 'draining', sentence: 'the service is ending, and starts nothing more' } };
 }
+
+/** Less than a client waits for an answer. */
+const patienceMs = 3_000;
 
 type Asking = {
   readonly memory: DispatchMemory;
@@ -77,7 +86,10 @@ export async function dispatch(asking: Asking, wish: DispatchWish, by: string): 
   if ('mistake' in order) return order;
   const planned = memory.order(order);
   wake();
+  const patience = new AbortController();
+  void withdrawLate(asking, order, patience.signal);
   const answer = await planned;
+  patience.abort();
   const sure = await Promise.all(answer.runners.map(async (runner) => ({ runner, sure: await hands.ledger.whenSure(runner.id) })));
   const runners = sure.flatMap((each) => (each.sure ? [each.runner] : []));
   for (const each of sure) if (!each.sure) condemned.add(each.runner.id);
@@ -93,6 +105,13 @@ export async function dispatch(asking: Asking, wish: DispatchWish, by: string): 
     refused === undefined ? 'runners are started to take whatever job comes' : `not all runners are started: ${refused.sentence}`,
   );
   return { order, runners, ...(refused === undefined ? {} : { refused }) };
+}
+
+/** Whoever asks does not wait for ever, and must know: what was not planned by then never is. */
+async function withdrawLate({ memory, hands }: Asking, order: DispatchOrder, signal: AbortSignal): Promise<void> {
+  await hands.clock.sleep(patienceMs, signal);
+  const sentence = 'no look at the world has ended in time (a forge is slow, most likely); nothing was started, ask again';
+  if (!signal.aborted) memory.withdraw({ order, runners: [], refused: { reason: 'late', sentence } });
 }
 
 function orderOf({ forge, ...rest }: DispatchWish, policy: Policy, forges: readonly ForgeName[]): DispatchOrder | DispatchMistake {

@@ -36,7 +36,10 @@ const json = { 'content-type': 'application/json', authorization };
 async function turning<T>(question: Promise<T>): Promise<T> {
   const answered = question.then((answer) => ({ answer }));
   for (;;) {
-    const either = await Promise.race([answered, rig.step(0)]);
+    // Ticks never overlap.
+    const step = rig.step(0);
+    const either = await Promise.race([answered, step]);
+    await step;
     if (either !== undefined) return either.answer;
   }
 }

@@ -162,7 +162,6 @@ export const actTargets: readonly Target[] = [
         "if (registration?.status === 'active') {\n    if (isJobless",
         "if (registration?.status === 'active' && isJobless(runner)) {\n    if (isJobless",
       ],
-      ['of a job that came at the last moment nothing is noted', 'if (isJobless(runner)) await noteJob(hands, runner);', ''],
       [
         'a job that was handed out this moment is ended as un-picked',
         "reason === 'unpicked' ? await jobOf(hands, runner)",

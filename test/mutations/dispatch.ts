@@ -39,6 +39,7 @@ export const dispatchTargets: readonly Target[] = [
       ['one whose record could not be written goes on', 'if (!each.sure) condemned.add(', 'if (!each.sure) condemned.delete('],
       ['an order that comes at the end is forgotten', 'for (const [order, resolve] of orders) resolve(refusalOf(order));', ''],
       ['the words of any task are believed', 'candidates.find(({ taskId }) => taskId === task)', 'candidates[0]'],
+      ['an order that was refused for being late is started after all', 'orders.delete(answer.order);\n    },', '},'],
       ['an order is in no line of the journal', "'order',\n    {", "'maintenance',\n    {"],
     ],
   },
@@ -46,6 +47,11 @@ export const dispatchTargets: readonly Target[] = [
     file: 'src/reconciler/act.ts',
     tests,
     mutations: [['only the first of the jobs that may be its own is reported', "if (outcome === 'reported') return true;", 'return true;']],
+  },
+  {
+    file: 'src/reconciler/doubt.ts',
+    tests,
+    mutations: [['of a job that came at the last moment nothing is noted', 'if (isJobless(runner)) await noteJob(hands, runner);', '']],
   },
   {
     file: 'src/reconciler/back-offs.ts',

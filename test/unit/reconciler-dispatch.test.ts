@@ -298,6 +298,19 @@ describe('an order', () => {
     expect(answer).toMatchObject({ mistake, sentence: expect.stringContaining(word) });
   });
 
+  test('that no plan has taken in time is refused, and nothing of it is started later', async () => {
+    const rig = createRig({ dispatch });
+    const release = rig.driver.hold('list');
+    const ticking = rig.reconciler.tick();
+    const answer = rig.reconciler.dispatch(wish, 'test');
+    rig.clock.advance(3_000);
+    expect(await answer).toMatchObject({ runners: [], refused: { reason: 'late' } });
+    release();
+    await ticking;
+    await steps(rig, 3);
+    nothingLeft(rig);
+  });
+
   test('that comes when the service ends is refused, not forgotten', async () => {
     const rig = createRig({ dispatch });
     const answer = rig.reconciler.dispatch(wish, 'test');
