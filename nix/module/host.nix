@@ -24,8 +24,20 @@ let
       scheme = if parts == null then "https" else builtins.head parts;
     in
     if named != null then lib.toInt named else if scheme == "http" then 80 else 443;
+  hostOf =
+    url:
+    let
+      parts = builtins.match "https?://([^]/:]+|[[][^]]*[]])(:[0-9]+)?(/.*)?" url;
+    in
+    if parts == null then "" else builtins.head parts;
+  # Names by which machines know this host.
+  namesOfHost = lib.concatMap (
+    profile:
+    lib.attrNames (lib.filterAttrs (_: address: lib.elem "host-gateway" (lib.toList address)) profile.container.extraHosts)
+  ) (lib.attrValues cfg.profiles);
+  isHere = forge: local.isLocal forge || (forge.instanceUrl != null && lib.elem (hostOf forge.instanceUrl) namesOfHost);
   forgePorts = map (forge: portOf (if forge.instanceUrl != null then forge.instanceUrl else forge.url)) (
-    lib.filter local.isLocal (lib.attrValues cfg.forges)
+    lib.filter isHere (lib.attrValues cfg.forges)
   );
 in
 {

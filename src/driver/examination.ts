@@ -1,19 +1,18 @@
 // Promises what a doctor finds on this host: every check that a start makes, in the same words, and what only costs jobs (a template without
 // git, a full disk). It changes nothing on the host, and one look that fails hides no other.
 
-import { readFile, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Profile } from '../core/model.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from '../doctor.ts';
 import { isControllerError } from '../errors.ts';
 import { looseOf } from '../ownership.ts';
+import { examineNetwork } from './examination-network.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
 import { imageOf } from './image.ts';
-import { missingInterfaces } from './network-host.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
-import { resolversFault, resolversOf } from './resolvers.ts';
 import { entryIsThere, exists } from './presence.ts';
 
 export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
@@ -32,7 +31,7 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     findingsOf({ area: host, name: 'kernel' }, kernel),
     findingsOf({ area: host, name: 'systemd version' }, async () => [systemdFinding(await firstLineOf('systemd-run'))]),
     findingsOf({ area: host, name: 'Nix version' }, () => nix(input?.profiles ?? [])),
-    findingsOf({ area: host, name: 'forwarding' }, forwarding),
+    ...examineNetwork(input?.network),
   ];
   if (input !== undefined) {
     // A first start makes the state directory.
@@ -40,9 +39,6 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     const checks = configuredChecks({ ...input, stateDir, log: { info: heard, warn: heard } });
     looks.push(...checks.map((check) => findingsOfCheck(check)));
     looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
-    looks.push(findingsOf({ area: host, name: 'resolvers' }, () => resolvers(input.network)));
-    if (input.network.externalInterface.length > 0)
-      looks.push(findingsOf({ area: host, name: 'external interface' }, () => uplinks(input.network.externalInterface)));
     for (const profile of input.profiles) {
       const area = `profile ${profile.name}`;
       looks.push(findingsOf({ area, name: 'template' }, () => tools(profile)));
@@ -94,30 +90,6 @@ export function kernelFinding(version: string): Finding {
   const old = major < oldestKernel[0] || (major === oldestKernel[0] && minor < oldestKernel[1]);
   if (!old) return wellAt(place, `Linux ${version} has idmapped mounts.`);
   return faultAt(place, { what: `Linux ${version} has no idmapped mounts`, remedy: `boot Linux ${oldestKernel.join('.')} or newer` });
-}
-
-async function forwarding(): Promise<readonly Finding[]> {
-  const place = { area: host, name: 'forwarding' };
-  if ((await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim() === '1') return [wellAt(place, 'net.ipv4.ip_forward is on.')];
-  const what = 'net.ipv4.ip_forward is off; the service turns it on when it starts';
-  return [faultAt(place, { what, remedy: 'set it to 1 for good, in /etc/sysctl.d' }, 'warning')];
-}
-
-async function resolvers(network: ExaminationInput['network']): Promise<readonly Finding[]> {
-  const place = { area: host, name: 'resolvers' };
-  const found = await resolversOf(network);
-  const fault = resolversFault(found);
-  return [fault === undefined ? wellAt(place, `Machines ask ${found.join(', ')} for names.`) : faultAt(place, fault, 'warning')];
-}
-
-/** One that comes and goes, as those of a VPN do, keeps no service from starting; without any, no machine reaches anything. */
-async function uplinks(names: readonly string[]): Promise<readonly Finding[]> {
-  const place = { area: host, name: 'external interface' };
-  const missing = await missingInterfaces(names);
-  if (missing.length === 0) return [wellAt(place, `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} there.`)];
-  const what = `${missing.join(', ')} of network.externalInterface ${missing.length === 1 ? 'does' : 'do'} not exist`;
-  const remedy = 'bring it up, or name one that `ip link` lists';
-  return [faultAt(place, { what, remedy }, missing.length === names.length ? 'failed' : 'warning')];
 }
 
 async function freeDisk(path: string, floor: number): Promise<readonly Finding[]> {

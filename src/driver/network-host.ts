@@ -15,11 +15,15 @@ const faraway = '9.9.9.9';
 export async function machineMtu({ mtu, externalInterface: names }: DriverNetwork): Promise<number> {
   if (mtu !== undefined) return mtu;
   const missing = await missingInterfaces(names);
-  const route = names.length > 0 ? undefined : wayIn((await tryRun('ip', ['-4', 'route', 'get', faraway], { timeoutMs: 5_000 })).stdout);
+  const route = names.length > 0 ? undefined : await wayOut();
   const uplinks = names.length > 0 ? names.filter((name) => !missing.includes(name)) : route === undefined ? [] : [route.name];
   const found = await Promise.all(uplinks.map(async (name) => Number(await readText(`/sys/class/net/${name}/mtu`))));
   const usable = [...found, ...(route?.mtu === undefined ? [] : [route.mtu])].filter((one) => Number.isInteger(one) && one >= 576);
   return usable.length === 0 ? 1500 : Math.min(...usable, 65_535);
+}
+
+export async function wayOut(): Promise<ReturnType<typeof wayIn>> {
+  return wayIn((await tryRun('ip', ['-4', 'route', 'get', faraway], { timeoutMs: 5_000 })).stdout);
 }
 
 /** The interface, and the MTU of the route where it has one, as `ip route get` tells; undefined where there is no way. */

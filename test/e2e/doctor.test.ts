@@ -66,11 +66,14 @@ test('a forge that a firewall of this host keeps from machines is told, with wha
   const scene = await openScene(onTestFinished);
   const service = await scene.prepare();
   const port = new URL(scene.forgejo.url).port;
-  const theirs = `table inet theirs { chain input { type filter hook input priority 5; iifname "fr-*" tcp dport ${port} reject; }; }`;
+  const theirs = `table inet theirs { chain input { type filter hook input priority 5; iifname "fr-*" tcp dport ${port} reject; }; chain pass { type filter hook forward priority 5; policy drop; }; }`;
   await sh('nft', theirs);
   onTestFinished(() => sh('nft', 'delete table inet theirs').then(() => undefined));
   const { code, findings } = await examined(service);
   expect(code).toBe(1);
+  expect(findings.filter((one) => one.name === 'firewalls')).toMatchObject([
+    { state: 'warning', sentence: expect.stringContaining('chain pass of inet theirs') as string },
+  ]);
   expect(findings.filter((one) => one.name === name || one.name === 'server')).toMatchObject([
     { name: 'server', state: 'ok' },
     {

@@ -43,7 +43,7 @@ export const nixTargets: readonly Target[] = [
     file: 'nix/module/host.nix',
     tests: module,
     mutations: [
-      ['the host lets machines reach any port of a forge elsewhere', 'lib.filter local.isLocal (', 'lib.filter (_: true) ('],
+      ['the host lets machines reach any port of a forge elsewhere', 'lib.filter isHere (', 'lib.filter (_: true) ('],
       ['the wildcard is that of the other firewall', 'if nftables then "fr-*" else "fr-+"', 'if nftables then "fr-+" else "fr-*"'],
       ['forwarding is left to others', '"net.ipv4.conf.all.forwarding" = mkOverride 96 true;', ''],
     ],

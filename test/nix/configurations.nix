@@ -52,6 +52,16 @@ in
     };
   };
 
+  # On loopback, with a proxy for machines before it.
+  on-loopback = with' {
+    forges.forge = {
+      url = "http://127.0.0.1:3000";
+      instanceUrl = "http://git.lan:3300";
+      scope.instance = true;
+    };
+    profiles.default.container.extraHosts."git.lan" = "host-gateway";
+  };
+
   # Another forge beside that of the host is reached where it is.
   beside-forgejo-and-away = {
     services.forgejo.enable = true;

@@ -144,6 +144,7 @@ describe('a Forgejo on the same host', () => {
     expect(evaluatedAs('beside-forgejo-by-its-address').interfaces).toEqual({
       'fr-+': { allowedTCPPorts: [53, 3000], allowedUDPPorts: [53] },
     });
+    expect(evaluatedAs('on-loopback').interfaces).toEqual({ 'fr-+': { allowedTCPPorts: [53, 3300], allowedUDPPorts: [53] } });
     expect(evaluatedAs('network').interfaces).toEqual({ 'fr-+': { allowedTCPPorts: [53, 3142, 5000], allowedUDPPorts: [53] } });
     expect(evaluatedAs('closed-firewall').interfaces).toEqual({});
     expect(evaluatedAs('away').allowedTCPPorts).toEqual([]);
