@@ -31,7 +31,6 @@ test('I8 two runners that were asked for are found again after a kill: one takes
     expect([code, accepted]).toEqual([0, 1]);
     return runners[0]?.id ?? '';
   };
-  const spare = await ask('--labels', 'spare', '--ttl', '10s');
   const id = await ask('--labels', 'debian', '--count', '1', '--ttl', '20m');
   // What was accepted is on the disk, wherever its start is.
   await service.kill();
@@ -51,6 +50,7 @@ test('I8 two runners that were asked for are found again after a kill: one takes
   expect(findingsOf(done)).toMatchObject({ host: id });
   expect(await timesGiven(scene, [job])).toEqual([1]);
 
+  const spare = await ask('--labels', 'spare', '--ttl', '10s');
   await scene.clean(service, 60_000);
   const ended = (await service.log()).filter(({ event }) => event === 'finalize');
   expect(new Map(ended.map(({ runner, reason }) => [runner, reason]))).toEqual(
