@@ -4,6 +4,7 @@ import { request as plainly, type IncomingMessage, type RequestOptions } from 'n
 import { request as securely } from 'node:https';
 import { timeoutOf } from './clock.ts';
 import type { Config } from './config/config.ts';
+import { errnoOf } from './errors.ts';
 
 /** `code`: why no answer came, in Node's word. `text`: no more of it than was wanted. */
 export type Answered = { readonly status: number; readonly type: string; readonly text: string } | { readonly code: string };
@@ -27,7 +28,7 @@ export async function ask(url: string, { answerMs = 5_000, mostBytes = 16_384, .
     }
     return { status: reply.statusCode ?? 0, type: reply.headers['content-type'] ?? '', text };
   } catch (error) {
-    return { code: error instanceof Error && 'code' in error ? String(error.code) : String(error) };
+    return { code: errnoOf(error) ?? String(error) };
   } finally {
     cancel();
   }

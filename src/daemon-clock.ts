@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createClock, type Clock, type TimeSource } from './clock.ts';
 import type { Runner } from './core/model.ts';
 import { anchorAfter, movedTo, timesOf } from './core/time-line.ts';
-import { isControllerError } from './errors.ts';
+import { errnoOf, isControllerError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { AnchorPlace, Loaded, Store } from './store/store.ts';
 
@@ -54,7 +54,7 @@ export async function bootIdOf(path = '/proc/sys/kernel/random/boot_id'): Promis
   try {
     return (await readFile(path, 'utf8')).trim() || undefined;
   } catch (error) {
-    if (error instanceof Error && 'code' in error) return undefined;
+    if (errnoOf(error) !== undefined) return undefined;
     throw error;
   }
 }

@@ -62,6 +62,12 @@ export class ControllerError extends Error {
   }
 }
 
+/** What the system, or Node, calls a failure: ENOENT, ECONNREFUSED. Undefined for errors of our own, and for bugs. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof ControllerError || !(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
 /** True for our own errors, narrowed to a code when one is given. Anything else is a bug and must not be handled as the world's doing. */
 export function isControllerError(error: unknown, code?: ErrorCode): error is ControllerError {
   return error instanceof ControllerError && (code === undefined || error.code === code);

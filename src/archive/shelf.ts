@@ -5,6 +5,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'no
 import { join } from 'node:path';
 import type { RunnerId } from '../core/model.ts';
 import { isMachineId } from '../core/naming.ts';
+import { errnoOf } from '../errors.ts';
 
 /** `agesFrom`: what claims to have ended later than it can have counts its age from when it was seen. */
 export type Entry = { readonly id: RunnerId; readonly endedAt: number; readonly agesFrom: number; readonly bytes: number };
@@ -92,7 +93,7 @@ export async function openShelf(folder: string, now: number): Promise<Shelf> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return errnoOf(error) === 'ENOENT';
 }
 
 /** What it takes from the file system, by and large. */

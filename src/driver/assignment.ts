@@ -6,7 +6,7 @@ import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import { readExit } from './listing.ts';
 import type { MachinePaths } from './nspawn-unit.ts';
 import { exists } from './presence.ts';
@@ -49,7 +49,7 @@ async function openForWriting(path: string): Promise<Opened> {
   try {
     return { kind: 'open', handle: await open(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW) };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     if (code === 'ENXIO') return { kind: 'nobody' };
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
     throw error;

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import type { Profile } from '../core/model.ts';
+import { errnoOf } from '../errors.ts';
 import { guestFilesOf } from './guest.ts';
 import { imageKeyOf } from './image.ts';
 import { initScript } from './init-script.ts';
@@ -53,7 +54,7 @@ async function identityOf(path: string): Promise<string | undefined> {
     const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
     return [dev, ino, size, mtimeNs].join(' ');
   } catch (error) {
-    if (error instanceof Error && 'code' in error) return undefined;
+    if (errnoOf(error) !== undefined) return undefined;
     throw error;
   }
 }

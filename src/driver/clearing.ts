@@ -2,7 +2,7 @@
 // is ever followed out of it, every try gets further than the one before, and no try takes more than two minutes or much memory.
 
 import { mkdir, readdir, rename } from 'node:fs/promises';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import { perform, tryPerform } from './exec.ts';
 import type { RunResult } from './exec.ts';
 import { gathered } from './gathering.ts';
@@ -101,7 +101,7 @@ async function entriesOf({ folder }: MachinePaths): Promise<readonly string[]> {
   try {
     return (await readdir(folder)).filter((name) => name !== 'machine.json').map((name) => `${folder}/${name}`);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (errnoOf(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -1,9 +1,8 @@
 // Promises to find the containers that bear our mark, in the folders of their confs and of the drop-ins of their units, by reading alone.
 
-import { readFileSync } from 'node:fs';
 import type { MachineId } from '../core/model.ts';
 import { containerUnitOf, controllerOfConf, dropInNameOf, machineOfConf, machineOfDropIns } from './container-unit.ts';
-import { namesIn } from './presence.ts';
+import { namesIn, textAt } from './presence.ts';
 
 const folder = '/run/systemd/system';
 
@@ -15,12 +14,7 @@ export function confOf({ configurationDirectory }: ConfFolder, id: MachineId): s
 
 /** The text of a conf; undefined when there is none. */
 export function readConf(tools: ConfFolder, id: MachineId): string | undefined {
-  try {
-    return readFileSync(confOf(tools, id), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  return textAt(confOf(tools, id));
 }
 
 export function dropInsOf(id: MachineId): string {

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { getuid, pid } from 'node:process';
+import { errnoOf } from '../errors.ts';
 import type { ShellCommand } from './shell.ts';
 
 /** What no program on the host needs: those are ip, nft, mount, rm, systemctl, and whatever a driver's own command line calls. */
@@ -34,7 +35,7 @@ function mountsOf(process: string): string | undefined {
   try {
     return readlinkSync(`/proc/${process}/ns/mnt`);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     if (code === 'EACCES' || code === 'EPERM' || code === 'ENOENT') return undefined;
     throw error;
   }

@@ -1,13 +1,12 @@
 // Promises the list of every machine of ours, exited and half-removed ones included, so that a slot stays taken until nothing of it is
 // left. Reads folders first; asks systemd (once for all) only when there are units.
 
-import { readFileSync } from 'node:fs';
 import type { Machine, MachineExit, MachineId } from '../core/model.ts';
 import { systemd } from './bus.ts';
 import { readMarker } from './marker.ts';
 import type { DriverNetwork } from './network.ts';
 import { parseExitRecord, pathsOf } from './nspawn-unit.ts';
-import { exists } from './presence.ts';
+import { exists, textAt } from './presence.ts';
 import { findTraces, slotOfInterface } from './traces.ts';
 import type { Site, Way } from './way.ts';
 
@@ -44,12 +43,8 @@ async function machineOf(input: ListingInput, id: MachineId, unit: string | unde
 
 /** The exit record, undefined while there is none or it is not whole. */
 export async function readExit(path: string): Promise<MachineExit | undefined> {
-  try {
-    return parseExitRecord(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = textAt(path);
+  return text === undefined ? undefined : parseExitRecord(text);
 }
 
 /** ActiveState by machine. A unit that went away meanwhile answers "inactive". */

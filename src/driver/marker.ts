@@ -1,11 +1,11 @@
 // Promises the durable mark of one machine: machine.json, the first thing written in its folder and the last one removed (I1). Whatever
 // else is found with our name and without it is a leftover.
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import type { MachineId } from '../core/model.ts';
 import type { OwnNameservers } from './network.ts';
 import { pathsOf, type MachinePaths } from './nspawn-unit.ts';
-import { namesIn } from './presence.ts';
+import { namesIn, textAt } from './presence.ts';
 
 /** What machine.json says; `version` is that of this shape. */
 export type Marker = {
@@ -29,11 +29,13 @@ export async function writeMarker(paths: MachinePaths, marker: Marker): Promise<
 
 /** The marker, or undefined where there is none or it cannot be understood: then only its name is known. */
 export async function readMarker(paths: MachinePaths): Promise<Marker | undefined> {
+  const text = textAt(paths.marker);
+  if (text === undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(readFileSync(paths.marker, 'utf8'));
+    const value: unknown = JSON.parse(text);
     return isMarker(value) ? value : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -1,14 +1,25 @@
 // Promises whether something lies at a path, and what lies in a folder, by a look that blocks for microseconds. What is not there is an answer;
 // what cannot be looked at is an error, never "nothing" (I2).
 
-import { lstatSync, readdirSync, statSync, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
+import { errnoOf } from '../errors.ts';
 
 /** Entries of a folder; a folder that is not there has none. */
 export function namesIn(path: string): readonly string[] {
   try {
     return readdirSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** A small file's text; undefined where there is none. */
+export function textAt(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -27,7 +38,7 @@ function isSeen(look: () => Stats | undefined): boolean {
     return look() !== undefined;
   } catch (error) {
     // One of the folders on the way is a file.
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
+    if (errnoOf(error) === 'ENOTDIR') return false;
     throw error;
   }
 }

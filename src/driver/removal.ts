@@ -4,7 +4,7 @@
 import { rm, rmdir, stat } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import type { MachineId } from '../core/model.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import { clearFolder, unmountBelow } from './clearing.ts';
 import type { Leftover } from './driver.ts';
 import { perform, tryPerform } from './exec.ts';
@@ -131,7 +131,7 @@ async function lockOf(paths: MachinePaths): Promise<readonly string[]> {
     const root = await stat(paths.root, { bigint: true });
     return [`${nspawnRun}/locks/inode-${root.dev.toString()}:${root.ino.toString()}`];
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (errnoOf(error) === 'ENOENT') return [];
     throw error;
   }
 }
@@ -141,6 +141,6 @@ async function removeMarker(paths: MachinePaths): Promise<void> {
   try {
     await rmdir(paths.folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }

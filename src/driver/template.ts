@@ -3,7 +3,7 @@
 
 import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import type { Template } from '../core/model.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import { hostsOfTemplate } from './hosts-file.ts';
 import type { RootPlan } from './nspawn-unit.ts';
 import { exists } from './presence.ts';
@@ -154,7 +154,7 @@ export async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    if (errnoOf(error) === 'ENOENT') return '';
     throw error;
   }
 }

@@ -7,13 +7,14 @@ import { networkInterfaces } from 'node:os';
 import { isMachineId } from '../core/naming.ts';
 import { addressToNumber } from '../core/subnets.ts';
 import type { MachineId } from '../core/model.ts';
+import { errnoOf } from '../errors.ts';
 import type { Leftover } from './driver.ts';
 import { doctorsId, isDoctorAtWork } from './doctor-claim.ts';
 import { machinesWithRoots, rootsOf } from './gc-root.ts';
 import { poolOf } from './network.ts';
 import type { DriverNetwork } from './network.ts';
 import { controllerOfAlias, interfaceOf, machineOfInterface, machineOfName, namespaceOf, pathsOf } from './nspawn-unit.ts';
-import { exists, namesIn } from './presence.ts';
+import { exists, namesIn, textAt } from './presence.ts';
 import type { Site } from './way.ts';
 
 const namespaces = '/run/netns';
@@ -82,12 +83,8 @@ export async function isTakenByOthers(site: Site, id: MachineId): Promise<boolea
 
 /** The unit of whatever machine machined knows by that name; undefined when it knows none. */
 function unitOfMachine(id: MachineId): string | undefined {
-  try {
-    return /^SCOPE=(.*)$/m.exec(readFileSync(`${machined}/${id}`, 'utf8'))?.[1] ?? '';
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = textAt(`${machined}/${id}`);
+  return text === undefined ? undefined : (/^SCOPE=(.*)$/m.exec(text)?.[1] ?? '');
 }
 
 export async function hasOurAlias(controllerId: string, id: MachineId): Promise<boolean> {
@@ -99,7 +96,7 @@ export async function ownerOfInterface(name: string): Promise<string | undefined
   try {
     return controllerOfAlias(readFileSync(`${interfaces}/${name}/ifalias`, 'utf8').trim());
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     // EINVAL, ENODEV: it went away between the listing and the reading.
     if (code === 'ENOENT' || code === 'EINVAL' || code === 'ENODEV') return false;
     throw error;

@@ -4,7 +4,7 @@
 import { constants, open, stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import { placeOf } from '../core/token-rights.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 export type TokenFile = {
@@ -48,7 +48,7 @@ export function createTokenFile(options: { readonly forge: string; readonly path
       return await step();
     } catch (error) {
       if (error instanceof ControllerError) throw error;
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+      const code = errnoOf(error) ?? 'unknown error';
       const remedy =
         code === 'ENOENT'
           ? `does not exist: put an access token into ${placeOf(path)}`

@@ -2,7 +2,7 @@
 // older than its secret, and never two. It is found by its target alone; what others made is left alone.
 
 import { stat } from 'node:fs/promises';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import type { WebhookOutcome } from './forge.ts';
 import { isAbsent, pathOf, valueOf, type Ask, type ForgejoOptions } from './exchange.ts';
 import { refusalOf } from './forgejo-refusal.ts';
@@ -63,7 +63,7 @@ async function changedAt(path: string): Promise<number> {
   try {
     return Math.floor((await stat(path)).mtimeMs / 1000) * 1000;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = errnoOf(error) ?? 'unknown error';
     throw new ControllerError('FORGE_UNAUTHORIZED', `The secret of a webhook (${path}) cannot be looked at (${code}).`, { cause: error });
   }
 }

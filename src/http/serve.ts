@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { systemClock, type Clock } from '../clock.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 
 /** What the server gives with each request; nothing of it is there for one that is made in process. */
 export type Bindings = { readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } } };
@@ -127,7 +127,7 @@ function listening(server: Server, begin: () => void): Promise<void> {
 /** A socket outlives the process that was killed. One that is listened to, and what is no socket, stays. */
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   });
   if (found === undefined) return;
@@ -148,7 +148,7 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 function socketError(error: unknown, path: string): ControllerError {
-  const code = codeOf(error);
+  const code = errnoOf(error) ?? String(error);
   const [message, remedy] = socketTroubles[code] ?? [`cannot be made (${code})`, 'choose another http.socket, or none'];
   return troubleOf(error, 'http.socket', `${path} ${message}`, remedy, 'socket');
 }
@@ -164,7 +164,7 @@ const socketTroubles: Readonly<Record<string, readonly [message: string, remedy:
 };
 
 function addressError(error: unknown, host: string, port: number): ControllerError {
-  const code = codeOf(error);
+  const code = errnoOf(error) ?? String(error);
   const [message, remedy] = listenTroubles[code] ?? [`cannot be listened on (${code})`, 'choose another http.port or http.host'];
   return troubleOf(error, 'http', `${host}:${port} ${message}`, remedy, 'address');
 }
@@ -174,10 +174,6 @@ function troubleOf(cause: unknown, path: string, message: string, remedy: string
     cause,
     details: { mistakes: [{ path, message, remedy }] },
   });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
 }
 
 const listenTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {

@@ -3,7 +3,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { constants, open } from 'node:fs/promises';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 export type Token = {
@@ -60,7 +60,7 @@ async function textOf(place: Place): Promise<string> {
     }
   } catch (error) {
     if (error instanceof ControllerError) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = errnoOf(error) ?? 'unknown error';
     throw refuse(place, `cannot be read (${code}): check its owner and mode`, error);
   }
 }

@@ -5,7 +5,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import type { ForgeName } from '../core/model.ts';
 import type { Snapshot } from '../core/snapshot.ts';
-import { isControllerError } from '../errors.ts';
+import { errnoOf, isControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
 import type { Log } from '../log.ts';
 import { duesOf, seenAfter, type Due, type Posted } from './due.ts';
@@ -87,12 +87,9 @@ export async function createStatuses({ file, clock, log }: StatusesOptions): Pro
   }
 
   function notWritten(error: unknown): void {
-    if (!(error instanceof Error) || !('code' in error)) throw error;
-    sayOnce(
-      'file',
-      `what commits were told cannot be kept (${String(error.code)}): after a restart some may say for ever that a job waits`,
-      { file },
-    );
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    sayOnce('file', `what commits were told cannot be kept (${errno}): after a restart some may say for ever that a job waits`, { file });
   }
 }
 
@@ -105,9 +102,10 @@ async function readPosted(file: string, log: Log): Promise<readonly Posted[]> {
     notRead(file, log, 'it holds something else');
     return Array.isArray(rows) ? rows.filter(isPosted) : [];
   } catch (error) {
+    const errno = errnoOf(error);
     if (error instanceof SyntaxError) notRead(file, log, 'it is no JSON');
-    else if (!(error instanceof Error && 'code' in error)) throw error;
-    else if (error.code !== 'ENOENT') notRead(file, log, String(error.code));
+    else if (errno === undefined) throw error;
+    else if (errno !== 'ENOENT') notRead(file, log, errno);
     return [];
   }
 }

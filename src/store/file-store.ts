@@ -5,7 +5,7 @@ import { access, constants, mkdir, open, readFile, rename, rm } from 'node:fs/pr
 import { basename, join } from 'node:path';
 import { realpathSync } from 'node:fs';
 import { claim } from '../claim.ts';
-import { ControllerError } from '../errors.ts';
+import { ControllerError, errnoOf } from '../errors.ts';
 import { readFolders, type Aside } from './record-folder.ts';
 import { decodeAnchor, decodeOwner, encodeAnchor, encodeOwner, encodeRecord } from './record-wire.ts';
 import type { AnchorPlace, Loaded, Store } from './store.ts';
@@ -66,7 +66,7 @@ async function lock(stateDir: string): Promise<() => void> {
   try {
     release = await claim(`forgejo-runner-controller:${realpathSync(stateDir)}`);
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error)) throw error;
+    if (!(error instanceof Error) || errnoOf(error) === undefined) throw error;
     throw new ControllerError('STORE_FAILED', `cannot lock ${stateDir}: ${error.message}`, { cause: error });
   }
   if (release !== undefined) return release;
@@ -97,7 +97,7 @@ function anchorPlaceOf(path: string): AnchorPlace {
       try {
         return decodeAnchor(await readFile(path, 'utf8'));
       } catch (error) {
-        if (error instanceof Error && 'code' in error) return undefined;
+        if (errnoOf(error) !== undefined) return undefined;
         throw error;
       }
     },
@@ -109,7 +109,7 @@ async function readOrUndefined(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -152,8 +152,9 @@ async function failing<T>(verb: string, path: string, work: () => Promise<T>): P
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error)) throw error;
-    const remedy = remedies.get(String(error.code));
+    const errno = errnoOf(error);
+    if (!(error instanceof Error) || errno === undefined) throw error;
+    const remedy = remedies.get(errno);
     const message = `cannot ${verb} ${basename(path)} in the state directory (${path}): ${error.message}`;
     throw new ControllerError('STORE_FAILED', remedy === undefined ? message : `${message}; ${remedy}`, { cause: error });
   }

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { entryIsThere, exists, namesIn } from '../../src/driver/presence.ts';
+import { entryIsThere, exists, namesIn, textAt } from '../../src/driver/presence.ts';
 
 async function aFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'frc-presence-'));
@@ -28,6 +28,7 @@ test('below nothing, and below a file, there is nothing', async () => {
   for (const path of ['none', 'none/below', 'file/below'].map((name) => join(folder, name)))
     expect([entryIsThere(path), await exists(path)]).toEqual([false, false]);
   expect(namesIn(join(folder, 'none'))).toEqual([]);
+  expect([textAt(join(folder, 'none')), textAt(join(folder, 'file'))]).toEqual([undefined, '']);
 });
 
 test('I2 what cannot be looked at is an error, never nothing', async () => {
@@ -38,5 +39,7 @@ test('I2 what cannot be looked at is an error, never nothing', async () => {
   expect(() => entryIsThere(`${round}/below`)).toThrow('ELOOP');
   await expect(exists(round)).rejects.toThrow('ELOOP');
   expect(() => namesIn(round)).toThrow('ELOOP');
+  expect(() => textAt(round)).toThrow('ELOOP');
+  expect(() => textAt(folder)).toThrow('EISDIR');
   expect(() => namesIn(join(folder, 'file'))).toThrow('ENOTDIR');
 });

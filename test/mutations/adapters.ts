@@ -275,16 +275,9 @@ export const adapterTargets: readonly Target[] = [
     file: 'src/driver/presence.ts',
     tests: ['test/integration/driver-presence.test.ts'],
     mutations: [
-      [
-        'a folder that cannot be read has nothing in it',
-        "if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];\n    throw error;",
-        'return [];',
-      ],
-      [
-        'what cannot be looked at is not there',
-        "if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;\n    throw error;",
-        'return false;',
-      ],
+      ['a folder that cannot be read has nothing in it', "if (errnoOf(error) === 'ENOENT') return [];\n    throw error;", 'return [];'],
+      ['a text that cannot be read is none', "if (errnoOf(error) === 'ENOENT') return undefined;\n    throw error;", 'return undefined;'],
+      ['what cannot be looked at is not there', "if (errnoOf(error) === 'ENOTDIR') return false;\n    throw error;", 'return false;'],
       ['a link that leads nowhere is not there', 'lstatSync(path, {', 'statSync(path, {'],
     ],
   },

@@ -32,7 +32,7 @@ export const statusTargets: readonly Target[] = [
         "if (error instanceof SyntaxError) notRead(file, log, 'it is no JSON');",
         'if (error instanceof SyntaxError) return [];',
       ],
-      ['a first start is told of a file that is not there', "else if (error.code !== 'ENOENT') notRead", 'else notRead'],
+      ['a first start is told of a file that is not there', "else if (errno !== 'ENOENT') notRead", 'else notRead'],
       ['a forge that refuses is asked at each look', '|| (resting.get(name) ?? 0) > now', ''],
       ['each failure is a line', 'if (said.get(subject) !== trouble) log.warn', 'log.warn'],
       ['all are told at once', '.slice(0, mostAtOnce)', ''],
