@@ -140,8 +140,9 @@ async function partsOf(config: Config, store: FileStore, description: string, vo
   };
 }
 
-function cadenceOf({ url, pollIntervalMs, webhook }: Entry['config']): Omit<Settings['forges'][number], 'forge'> {
-  return { url, pollIntervalMs, ...(webhook === undefined ? {} : { hookedIntervalMs: webhook.pollIntervalMs }) };
+function cadenceOf({ url, pollIntervalMs, unpolled, webhook }: Entry['config']): Omit<Settings['forges'][number], 'forge'> {
+  const hooked = webhook === undefined ? {} : { hookedIntervalMs: webhook.pollIntervalMs };
+  return { url, pollIntervalMs, ...(unpolled === undefined ? {} : { unpolled }), ...hooked };
 }
 
 /** For these it counts where a job comes from. */
@@ -150,7 +151,13 @@ function askingOf({ profiles }: Config): Config['profiles'] {
 }
 
 /** How often it is asked is the reconciler's business. */
-function placeOnly({ pollIntervalMs: _interval, waitingStatus: _status, webhook, ...place }: Entry['config']): unknown {
+function placeOnly({
+  pollIntervalMs: _interval,
+  unpolled: _unpolled,
+  waitingStatus: _status,
+  webhook,
+  ...place
+}: Entry['config']): unknown {
   return { ...place, hook: webhook === undefined ? [] : [webhook.secretFile, webhook.ensureUrl] };
 }
 

@@ -83,7 +83,9 @@ let
           The service then reads the file itself, again whenever it changes, instead of a copy that systemd makes of it at the start.
         '';
       };
-      pollInterval = optional kinds.duration "How often this forge is asked for jobs while it is quiet. Default: that of `settings`.";
+      pollInterval = optional (types.either kinds.duration (
+        types.enum [ "none" ]
+      )) "How often this forge is asked for jobs while it is quiet. `none`: after webhooks and orders, and while jobs of it start or end; else every ten minutes alone. Default: that of `settings`.";
       webhook.secretFile = mkOption {
         type = types.nullOr kinds.secretFile;
         default = null;

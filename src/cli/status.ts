@@ -136,13 +136,13 @@ function forgeRows(look: Look, { forges, observed_at: at }: Status): readonly st
   return table(
     look,
     ['FORGE', 'VERSION', 'SCOPE', 'WAITING', 'RUNNING', 'LAST POLL', 'STATE'],
-    forges.map(({ name, version, scope, waiting, running, last_good_poll: polled, error }) => [
+    forges.map(({ name, version, scope, waiting, running, last_good_poll: last, polled, error }) => [
       name,
       version,
       scope,
       waiting,
       running,
-      polled === null ? null : `${between(polled, at ?? polled)} ago`,
+      last === null ? null : `${between(last, at ?? last)} ago${polled ? '' : ', not polled'}`,
       error === null ? paint('answers', 'good') : paint(`${error.message} (${error.code})`, 'bad'),
     ]),
   );

@@ -24,6 +24,10 @@ const scopeForms = '{repository: owner/name}, {organization: name}, {user: true}
 const publicIntervalMs = 30_000;
 export const pollDuration = duration(100, 3_600_000, '1s, 500ms or 30s');
 
+const forgeInterval = { ...pollDuration, expected: `${pollDuration.expected}, or none` };
+/** What a forge that is not polled may keep from us for at most: a delivery that was lost, and what no webhook tells. */
+const unpolledMs = 600_000;
+
 type Context = TokenContext & { readonly pollIntervalMs: number };
 
 /** Every forge that could be read; what could not is among the mistakes. */
@@ -51,7 +55,8 @@ async function readForge(section: Section, count: number, context: Context): Pro
   const allowPending = section.get('allowPending', flag) ?? false;
   const tokenFile = await readTokenFile(section, allowPending, context);
   const name = section.has('name') || count > 1 ? section.need('name', plainName) : 'default';
-  const asked = section.get('pollInterval', pollDuration) ?? context.pollIntervalMs;
+  const unpolled = section.raw('pollInterval') === 'none';
+  const asked = unpolled ? unpolledMs : (section.get('pollInterval', forgeInterval) ?? context.pollIntervalMs);
   if (url === undefined || instanceUrl === undefined || scope === undefined || tokenFile === undefined || name === undefined)
     return undefined;
   if (/^(?:127\.|localhost$|\[::1\]$)/.test(new URL(instanceUrl).hostname))
@@ -59,12 +64,21 @@ async function readForge(section: Section, count: number, context: Context): Pro
       section.pathOf('instanceUrl'),
       `${instanceUrl} is loopback, and in a machine that is the machine itself; name an address that machines can reach`,
     );
+  if (unpolled) findings.warn(section.pathOf('pollInterval'), unpolledSentenceOf(section.has('webhook')));
   const slow = new URL(url).hostname === 'codeberg.org';
   if (slow && section.has('pollInterval') && asked < publicIntervalMs)
     findings.warn(section.pathOf('pollInterval'), 'codeberg.org is polled every 30s at most');
   const pollIntervalMs = slow ? Math.max(asked, publicIntervalMs) : asked;
-  const webhook = await readWebhook(section, name, pollIntervalMs, context);
-  return { name, url, instanceUrl, scope, ...authorities, tokenFile, pollIntervalMs, ...webhook, ...readWaitingStatus(section) };
+  const webhook = await readWebhook(section, { name, pollIntervalMs, unpolled }, context);
+  const polling = { pollIntervalMs, ...(unpolled ? ({ unpolled } as const) : {}) };
+  return { name, url, instanceUrl, scope, ...authorities, tokenFile, ...polling, ...webhook, ...readWaitingStatus(section) };
+}
+
+function unpolledSentenceOf(told: boolean): string {
+  const whom = told
+    ? 'schedules, dispatches, reruns, approvals and cancels of single jobs come with no webhook'
+    : 'no webhook is set, so nobody says when a job waits';
+  return `the forge is asked at the start, after webhooks and orders and while jobs of it start or end, and else every 10m alone: ${whom}`;
 }
 
 function readWaitingStatus(forge: Section): Pick<ForgeConfig, 'waitingStatus'> {
@@ -75,12 +89,20 @@ function readWaitingStatus(forge: Section): Pick<ForgeConfig, 'waitingStatus'> {
 /** What a lost delivery may cost; beyond it the alert of a forge that is not polled would be right. */
 const mostHookedMs = 120_000;
 
-async function readWebhook(forge: Section, name: string, pollIntervalMs: number, context: Context): Promise<Pick<ForgeConfig, 'webhook'>> {
+type Polled = { readonly name: string; readonly pollIntervalMs: number; readonly unpolled: boolean };
+
+async function readWebhook(
+  forge: Section,
+  { name, pollIntervalMs, unpolled }: Polled,
+  context: Context,
+): Promise<Pick<ForgeConfig, 'webhook'>> {
   const section = forge.section('webhook', ['secretFile', 'pollInterval', 'ensure']);
   if (section === undefined) return {};
   const secretFile = await readTokenFile(section, false, context, 'secretFile');
   const asked = section.get('pollInterval', duration(100, mostHookedMs, '30s or 2m')) ?? pollIntervalMs;
-  if (section.has('pollInterval') && asked < pollIntervalMs)
+  if (section.has('pollInterval') && unpolled)
+    context.findings.add(section.pathOf('pollInterval'), 'has no effect where the forge is not polled', 'leave out one of the two');
+  else if (section.has('pollInterval') && asked < pollIntervalMs)
     context.findings.warn(section.pathOf('pollInterval'), 'is shorter than the interval without webhooks, which stays');
   const ensureUrl = section.get('ensure', webAddress);
   if (ensureUrl !== undefined && !ensureUrl.endsWith(`/webhook/${name}`))

@@ -47,7 +47,7 @@ function archiveOf({ maxAgeMs, maxBytes, perJobBytes }: Config['archive']): Read
 }
 
 function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
-  const { name, url, instanceUrl, ca, scope, tokenFile, webhook, waitingStatus } = forge;
+  const { name, url, instanceUrl, ca, scope, unpolled, tokenFile, webhook, waitingStatus } = forge;
   return {
     name,
     url,
@@ -55,14 +55,21 @@ function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
     scope: scopeOf(scope),
     ...(ca === undefined ? {} : { caFile: ca.file }),
     tokenFile,
-    pollInterval: formatDuration(forge.pollIntervalMs),
-    ...(webhook === undefined ? {} : { webhook: webhookOf(webhook) }),
+    pollInterval: unpolled === true ? 'none' : formatDuration(forge.pollIntervalMs),
+    ...(webhook === undefined ? {} : { webhook: webhookOf(webhook, unpolled === true) }),
     ...(waitingStatus === undefined ? {} : { waitingStatus: { after: formatDuration(waitingStatus.afterMs) } }),
   };
 }
 
-function webhookOf({ secretFile, pollIntervalMs, ensureUrl }: NonNullable<ForgeConfig['webhook']>): Readonly<Record<string, unknown>> {
-  return { secretFile, pollInterval: formatDuration(pollIntervalMs), ...(ensureUrl === undefined ? {} : { ensure: ensureUrl }) };
+function webhookOf(
+  { secretFile, pollIntervalMs, ensureUrl }: NonNullable<ForgeConfig['webhook']>,
+  unpolled: boolean,
+): Readonly<Record<string, unknown>> {
+  return {
+    secretFile,
+    ...(unpolled ? {} : { pollInterval: formatDuration(pollIntervalMs) }),
+    ...(ensureUrl === undefined ? {} : { ensure: ensureUrl }),
+  };
 }
 
 function scopeOf(scope: Scope): Readonly<Record<string, unknown>> {

@@ -15,8 +15,10 @@ export type ForgeConfig = {
   readonly ca?: { readonly file: string; readonly pem: string };
   /** A file with the access token; read again whenever it changes. */
   readonly tokenFile: string;
-  /** Per-forge quiet poll interval; defaults to the global one. */
+  /** Per-forge quiet poll interval; defaults to the global one. With `unpolled` how often it is asked to be safe. */
   readonly pollIntervalMs: number;
+  /** It is asked when something happened, and else as good as never. */
+  readonly unpolled?: true;
   /** Commits of jobs that wait for longer say why; absent = none does. */
   readonly waitingStatus?: { readonly afterMs: number };
   /** Deliveries that wake the poll; absent = none are taken. */

@@ -22,6 +22,8 @@ export type ForgeView = {
   readonly name: ForgeName;
   readonly url: string;
   readonly scope: Scope;
+  /** Its interval is to be safe alone. */
+  readonly unpolled?: true;
   readonly version?: string;
   /** Epoch ms of the last poll that succeeded. */
   readonly lastGoodPollAt?: number;

@@ -40,7 +40,9 @@ function forgeReason(forge: ForgeView, snapshot: Snapshot, settings: ApiSettings
   const own = settings.forges.find(({ name }) => name === forge.name);
   const interval = Math.max(own?.pollIntervalMs ?? settings.pollIntervalMs, own?.webhook?.pollIntervalMs ?? 0);
   // A slow forge is polled at twenty times its reply time, so it may be quiet for longer than its interval says.
-  const limit = Math.max(freshnessLimitMs(interval), 60 * (forge.lastPollMs ?? 0));
+  // One that is asked to be safe alone has missed something when it has missed that.
+  const usual = forge.unpolled === true ? 2 * interval : freshnessLimitMs(interval);
+  const limit = Math.max(usual, 60 * (forge.lastPollMs ?? 0));
   const age = now - (forge.lastGoodPollAt ?? snapshot.startedAt);
   if (age <= limit) return undefined;
   const why = forge.error === undefined ? '' : `: ${forge.error.message} (${forge.error.code})`;

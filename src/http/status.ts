@@ -199,6 +199,7 @@ function forgeOf(forge: ForgeView, settings: ApiSettings, iso: Show): Status['fo
     version: forge.version ?? null,
     last_good_poll: orNull(forge.lastGoodPollAt, iso),
     poll_ms: forge.lastPollMs ?? null,
+    polled: forge.unpolled !== true,
     poll_interval_seconds: intervalMs / 1000,
     last_webhook: orNull(forge.lastWebhookAt, iso),
     error: problemOf(forge.error, iso),

@@ -128,6 +128,8 @@ export const statusSchema = z.object({
       version: z.string().nullable(),
       last_good_poll: time.nullable(),
       poll_ms: z.number().nullable(),
+      /** False: it is asked when something happened, and at poll_interval_seconds to be safe. */
+      polled: z.boolean(),
       poll_interval_seconds: z.number(),
       /** When a webhook last asked to look, signed by the forge. */
       last_webhook: time.nullable(),

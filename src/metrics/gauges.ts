@@ -160,6 +160,12 @@ function createForgeGauges(registry: Registry): Show {
     labels: ['forge', 'code'],
   });
   const age = gaugeOf({ registry, name: 'forge_poll_age_seconds', help: 'How long ago the last good answer to a poll came.', labels });
+  const unpolled = gaugeOf({
+    registry,
+    name: 'forge_unpolled',
+    help: '1 for a forge that is asked when something happened, and else every ten minutes alone.',
+    labels,
+  });
   const took = gaugeOf({ registry, name: 'forge_poll_duration_seconds', help: 'How long the last good poll took.', labels });
   const listed = gaugeOf({ registry, name: 'forge_jobs', help: 'Jobs that the forge lists.', labels: ['forge', 'state'] });
   const showOne = (forge: ForgeView, snapshot: Snapshot, clock: Clock): void => {
@@ -167,12 +173,13 @@ function createForgeGauges(registry: Registry): Show {
     up.set({ forge: name }, error === undefined && lastGoodPollAt !== undefined ? 1 : 0);
     if (error !== undefined) fault.set({ forge: name, code: error.code }, 1);
     age.set({ forge: name }, secondsSince(lastGoodPollAt ?? snapshot.startedAt, clock));
+    if (forge.unpolled === true) unpolled.set({ forge: name }, 1);
     if (lastPollMs !== undefined) took.set({ forge: name }, lastPollMs / 1000);
     listed.set({ forge: name, state: 'waiting' }, waiting);
     listed.set({ forge: name, state: 'running' }, running);
   };
   return (snapshot, clock) => {
-    for (const gauge of [up, fault, age, took, listed]) gauge.reset();
+    for (const gauge of [up, fault, age, unpolled, took, listed]) gauge.reset();
     for (const forge of snapshot.forges) showOne(forge, snapshot, clock);
   };
 }

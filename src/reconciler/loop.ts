@@ -31,6 +31,8 @@ export type Settings = {
     readonly forge: Forge;
     readonly url: string;
     readonly pollIntervalMs: number;
+    /** That interval is to be safe alone. */
+    readonly unpolled?: true;
     /** The same once webhooks come. */
     readonly hookedIntervalMs?: number | undefined;
   }[];
@@ -199,6 +201,8 @@ export function crash(loop: Loop, error: unknown): void {
 function concluded(loop: Loop, action: Action): void {
   loop.history.succeeded(action);
   loop.warmth.succeeded(action, loop.options.clock.now());
+  // A machine may take longer to come up than the forge is asked often for its beginning: whether its job is picked must be seen.
+  if (action.kind === 'launch') loop.pollers.get(action.runner.forge)?.stir(loop.options.clock.now());
   if (action.kind === 'finalize') {
     const poller = loop.pollers.get(action.runner.forge);
     const now = loop.options.clock.now();

@@ -29,7 +29,7 @@ export type View = {
   readonly ticks: number;
   readonly tickAt: number | undefined;
   readonly tickMs: number | undefined;
-  readonly forges: readonly { readonly forge: Forge; readonly url: string }[];
+  readonly forges: readonly { readonly forge: Forge; readonly url: string; readonly unpolled?: true }[];
   readonly pollers: ReadonlyMap<ForgeName, Poller>;
   readonly policy: Policy;
   readonly runners: readonly Runner[];
@@ -58,7 +58,7 @@ export function snapshotOf(view: View): Snapshot {
     ...(tickAt === undefined ? {} : { tickAt }),
     ...(tickMs === undefined ? {} : { tickMs }),
     host: { machines: machines.length, ...roomOf(view), ...(view.hostError === undefined ? {} : { error: view.hostError }) },
-    forges: view.forges.map(({ forge, url }) => forgeViewOf(view, forge, url)),
+    forges: view.forges.map((entry) => forgeViewOf(view, entry)),
     runners: runners.map((runner) => runnerViewOf(view, runner)),
     warm,
     backOffs: [...view.backOffs].map(([key, backOff]) => ({ key, ...backOff })),
@@ -98,7 +98,7 @@ function roomOf({ world, policy }: View): Pick<Snapshot['host'], 'room' | 'floor
   return { ...floor, ...(world.room.state === 'known' ? { room: world.room.value } : {}), ...(full === undefined ? {} : { full }) };
 }
 
-function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {
+function forgeViewOf(view: View, { forge, url, unpolled }: View['forges'][number]): ForgeView {
   const reading = view.world?.jobs.get(forge.name);
   const jobs = reading?.state === 'known' ? reading.value.jobs : [];
   const version = view.versions.get(forge.name)?.text;
@@ -107,6 +107,7 @@ function forgeViewOf(view: View, forge: Forge, url: string): ForgeView {
     name: forge.name,
     url,
     scope: forge.scope,
+    ...(unpolled === undefined ? {} : { unpolled }),
     waiting: jobs.filter((job) => job.state === 'waiting').length,
     running: jobs.filter((job) => job.state === 'running').length,
     ...(version === undefined ? {} : { version }),

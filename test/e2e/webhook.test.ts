@@ -50,3 +50,23 @@ test('from a push to a job by a webhook that the service made itself, and the jo
   expect((await scene.control.statuses()).at(-1)).toMatchObject({ status: 'success', description: 'does not wait any more' });
   await scene.clean(service);
 });
+
+test('a job of a forge that is not polled is found by its webhook, and runs', async ({ onTestFinished }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'frc-hook-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const secretFile = join(folder, 'secret');
+  await writeFile(secretFile, 'webhook-secret-0123456789', { mode: 0o600 });
+  const scene = await openScene(onTestFinished);
+  const more = { webhook: { secretFile, ensure: 'http://127.0.0.1:{PORT}/webhook/main' }, pollInterval: 'none' };
+  const { url, token } = scene.forgejo;
+  const service = await scene.start({}, { forge: { url, token, more } });
+  await service.until('the webhook is made', async ({ forges }) => {
+    return (await scene.control.hooks()).length === 1 && forges[0]?.last_good_poll !== null;
+  });
+  expect((await service.status()).forges[0]).toMatchObject({ polled: false, poll_interval_seconds: 600, last_webhook: null });
+  const content = workflow.replace(/ {2}never.*\n/, '');
+  const [job] = await scene.control.push({ repository: 'root1/demo', path: '.forgejo/workflows/ci.yml', content });
+  if (job === undefined) throw new Error('the push started no job');
+  expect((await scene.done(service, job)).status).toBe('success');
+  await scene.clean(service);
+});

@@ -54,6 +54,9 @@ describe('/health', () => {
     expect((await healthFor(withForge({ name: 'slow', lastGoodPollAt: now - 300_000 }))).status).toBe(200);
     expect((await healthFor(withForge({ name: 'slow', lastGoodPollAt: now - 301_000 }))).status).toBe(503);
     expect((await healthFor(withForge({ lastPollMs: 2_000, lastGoodPollAt: now - 120_000 }))).status).toBe(200);
+    // One that is not polled, twice the time after which it is asked to be safe.
+    expect((await healthFor(withForge({ name: 'slow', unpolled: true, lastGoodPollAt: now - 60_000 }))).status).toBe(200);
+    expect((await healthFor(withForge({ name: 'slow', unpolled: true, lastGoodPollAt: now - 61_000 }))).status).toBe(503);
   });
 
   test('an error of a forge that was polled well a moment ago is not staleness', async () => {

@@ -98,7 +98,7 @@ describe('Prometheus', () => {
     expect([tested.code, tested.output]).toEqual([0, expect.stringContaining('SUCCESS')]);
     const names = [...read('docs/prometheus/alerts.yaml').matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? '');
     const firing = [...read('docs/prometheus/alerts.test.yaml').matchAll(/- alertname: (\w+)\n/g)].map(([, name]) => name ?? '');
-    expect(firing.toSorted()).toEqual(names.toSorted());
+    expect([...new Set(firing)].toSorted()).toEqual(names.toSorted());
   });
 
   test('scrapes the service, and an alert of the rules fires when something is left over', async () => {

@@ -71,6 +71,17 @@ export const loopTargets: readonly Target[] = [
   },
   {
     file: 'src/reconciler/loop.ts',
+    tests: ['test/unit/reconciler-unpolled.test.ts'],
+    mutations: [
+      [
+        'a machine that came up slowly is not looked after',
+        "if (action.kind === 'launch') loop.pollers.get",
+        "if (action.kind === 'warm') void loop.pollers; else if (loop.ticks < 0 && 'runner' in action) loop.pollers.get",
+      ],
+    ],
+  },
+  {
+    file: 'src/reconciler/loop.ts',
     tests: loopTests,
     seeds,
     mutations: [

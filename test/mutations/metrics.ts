@@ -33,7 +33,7 @@ export const metricsTargets: readonly Target[] = [
     file: 'src/metrics/gauges.ts',
     tests,
     mutations: [
-      ['a forge that left is shown for ever', 'for (const gauge of [up, fault, age, took, listed]) gauge.reset();', ''],
+      ['a forge that left is shown for ever', 'for (const gauge of [up, fault, age, unpolled, took, listed]) gauge.reset();', ''],
       ['an unanswered forge is up', 'error === undefined && lastGoodPollAt !== undefined ? 1 : 0', 'error === undefined ? 1 : 0'],
     ],
   },

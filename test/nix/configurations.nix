@@ -251,6 +251,15 @@ in
     };
   };
 
+  unpolled = with' {
+    forges.forge = {
+      url = "https://forge.example.org";
+      scope.organization = "builders";
+      pollInterval = "none";
+      webhook.secretFile = "/run/agenix/webhook-secret";
+    };
+  };
+
   api = with' {
     apiTokenFile = "/run/agenix/api-token";
     openFirewall = true;

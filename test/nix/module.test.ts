@@ -61,6 +61,7 @@ describe('every configuration', () => {
       const expected: Readonly<Record<string, readonly string[]>> = {
         'odd-host-name': ['controllerId: is not set'],
         'roll-out': ['polling starts when the file holds a token'],
+        unpolled: ['else every 10m alone: schedules'],
         api: ['is not loopback, and the API speaks no TLS'],
       };
       const wanted = expected[name] ?? [];

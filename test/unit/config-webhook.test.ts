@@ -8,6 +8,7 @@ const secret = 'webhook-secret-0123456789';
 const files = { '/run/hook': secret };
 const withHook = (text: string): string => basicYaml.replace('tokenFile', `webhook: {${text}}, tokenFile`);
 
+const off = (yaml: string): string => yaml.replace('tokenFile', 'pollInterval: none, tokenFile');
 const withStatus = (text: string): string => basicYaml.replace('tokenFile', `waitingStatus: {${text}}, tokenFile`);
 
 describe('webhook', () => {
@@ -31,6 +32,17 @@ describe('webhook', () => {
     const { forges, warnings } = await load({ yaml: withHook('secretFile: /run/hook, pollInterval: 200ms'), files });
     expect(forges[0]?.webhook?.pollIntervalMs).toBe(1_000);
     expect(warnings.join()).toContain('forges[0].webhook.pollInterval');
+  });
+  test('polling can be switched off for one forge: it is asked every ten minutes to be safe, and a warning says what that means', async () => {
+    const config = await load({ yaml: off(withHook('secretFile: /run/hook')), files });
+    expect(config.forges[0]).toMatchObject({ unpolled: true, pollIntervalMs: 600_000, webhook: { pollIntervalMs: 600_000 } });
+    expect(config.warnings.join()).toMatch(/forges\[0\]\.pollInterval: .*every 10m alone: schedules, .* come with no webhook/);
+    expect((await load({ yaml: renderConfig(config), files })).forges).toEqual(config.forges);
+    const alone = await load({ yaml: off(basicYaml) });
+    expect(alone.warnings.join()).toContain('no webhook is set, so nobody says when a job waits');
+    const { mistakes } = await refusal({ yaml: off(withHook('secretFile: /run/hook, pollInterval: 1m')), files });
+    expect(mistakes).toMatchObject([{ path: 'forges[0].webhook.pollInterval', message: 'has no effect where the forge is not polled' }]);
+    expect((await refusal({ yaml: `${basicYaml}pollInterval: none\n` })).mistakes).toMatchObject([{ path: 'pollInterval' }]);
   });
   test.each([
     ['pollInterval: 1m', 'forges[0].webhook.secretFile'],
