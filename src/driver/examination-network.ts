@@ -84,9 +84,7 @@ export function firewallFindings(listed: unknown): readonly Finding[] {
     .filter(({ family, type, hook }) => (family === 'ip' || family === 'inet') && type === 'filter' && hook === 'forward')
     .filter(({ table }) => !String(table).startsWith('forgejo-runner-'))
     .filter((chain) => chain['policy'] === 'drop' || endsClosed(rules.filter((rule) => isOf(chain, rule))))
-    .filter(
-      ({ family, table }) => !JSON.stringify(rules.filter((rule) => rule['family'] === family && rule['table'] === table)).includes('"fr-'),
-    );
+    .filter((chain) => !knowsMachines(chain, rules));
   if (closed.length === 0)
     return [wellAt(place, "No firewall of this host's own, as nft lists them, keeps machines from what is beyond it.")];
   return closed.map(({ family, table, name }) => {
@@ -105,6 +103,18 @@ function isEntry(value: unknown): value is Entry {
 
 function isOf(chain: Entry, rule: Entry): boolean {
   return rule['family'] === chain['family'] && rule['table'] === chain['table'] && rule['chain'] === chain['name'];
+}
+
+/** In its rules, or in those of chains that it goes to. */
+function knowsMachines(chain: Entry, rules: readonly Entry[]): boolean {
+  const names = new Set([chain['name']]);
+  // A set goes on to what is added to it meanwhile.
+  for (const name of names) {
+    const text = JSON.stringify(rules.filter((rule) => isOf({ ...chain, name }, rule)));
+    if (text.includes('"fr-')) return true;
+    for (const [, next] of text.matchAll(/"(?:jump|goto)":\{"target":"([^"]+)"\}/g)) names.add(next);
+  }
+  return false;
 }
 
 /** By a last rule without a condition, as firewalld has it. */

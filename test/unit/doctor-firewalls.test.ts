@@ -23,6 +23,12 @@ const docker = [forward({ policy: 'drop', rules: [[from('docker0'), accept]] }),
 
 test.each([
   ['Docker', listed('ip', 'filter', docker), 'chain FORWARD of ip filter', 'iptables -I DOCKER-USER -i fr-+'],
+  [
+    'one that knows machines elsewhere',
+    listed('ip', 'filter', [forward({ policy: 'drop' }), { name: 'INPUT', hook: 'input', rules: [[from('fr-*'), accept]] }]),
+    'chain FORWARD of ip filter',
+    'what comes from fr-*',
+  ],
   ['a policy', listed('inet', 'mine', [forward({ name: 'pass', policy: 'drop' })]), 'chain pass of inet mine', 'what comes from fr-*'],
   [
     'firewalld',
@@ -49,7 +55,10 @@ test.each([
   ['no rules at all', { nftables: [{ metainfo: {} }] }],
   [
     'one that lets machines pass',
-    listed('ip', 'filter', [forward({ policy: 'drop' }), { name: 'DOCKER-USER', rules: [[from('fr-*'), accept]] }]),
+    listed('ip', 'filter', [
+      forward({ policy: 'drop', rules: [[{ jump: { target: 'DOCKER-USER' } }]] }),
+      { name: 'DOCKER-USER', rules: [[{ jump: { target: 'FORWARD' } }], [from('fr-*'), accept]] },
+    ]),
   ],
   ['one for IPv6', listed('ip6', 'filter', [forward({ policy: 'drop' })])],
   ['one for what comes to the host', listed('ip', 'filter', [{ name: 'INPUT', hook: 'input', policy: 'drop' }])],
