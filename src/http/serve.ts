@@ -150,7 +150,7 @@ function isAnswered(path: string): Promise<boolean> {
 function socketError(error: unknown, path: string): ControllerError {
   const code = errnoOf(error) ?? String(error);
   const [message, remedy] = socketTroubles[code] ?? [`cannot be made (${code})`, 'choose another http.socket, or none'];
-  return troubleOf(error, 'http.socket', `${path} ${message}`, remedy, 'socket');
+  return invalid(error, 'socket', { path: 'http.socket', message: `${path} ${message}`, remedy });
 }
 
 const socketTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
@@ -166,14 +166,14 @@ const socketTroubles: Readonly<Record<string, readonly [message: string, remedy:
 function addressError(error: unknown, host: string, port: number): ControllerError {
   const code = errnoOf(error) ?? String(error);
   const [message, remedy] = listenTroubles[code] ?? [`cannot be listened on (${code})`, 'choose another http.port or http.host'];
-  return troubleOf(error, 'http', `${host}:${port} ${message}`, remedy, 'address');
+  return invalid(error, 'address', { path: 'http', message: `${host}:${port} ${message}`, remedy });
 }
 
-function troubleOf(cause: unknown, path: string, message: string, remedy: string, what: string): ControllerError {
-  return new ControllerError('CONFIG_INVALID', `The API's ${what} ${message}: ${remedy}`, {
-    cause,
-    details: { mistakes: [{ path, message, remedy }] },
-  });
+type Mistake = { readonly path: string; readonly message: string; readonly remedy: string };
+
+function invalid(cause: unknown, what: 'address' | 'socket', mistake: Mistake): ControllerError {
+  const { message, remedy } = mistake;
+  return new ControllerError('CONFIG_INVALID', `The API's ${what} ${message}: ${remedy}`, { cause, details: { mistakes: [mistake] } });
 }
 
 const listenTroubles: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
