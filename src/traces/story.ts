@@ -102,10 +102,9 @@ const ofTheRun = new Set(['job-timeout', 'machine-failed', 'machine-lost']);
 function treeOf({ seenAt, said }: Story, last: Said): Tree {
   const { fact } = last;
   const wall = (at: number): number => fact.at - (last.at - at);
-  const createdAt = last.at - (msOf(fact, 'tookMs') ?? 0);
-  const endedAt = last.at - (msOf(fact, 'cleanMs') ?? 0);
+  const life = lifeOf(said, last);
+  const { createdAt, endedAt, reason } = life;
   const from = Math.min(seenAt ?? createdAt, createdAt);
-  const reason = textOf(fact, 'reason') ?? '';
   const span = (name: string, start: number, end: number, failure?: string): Tree => {
     // What lies outside of the whole is an error of measurement.
     const [a, b] = [start, end].map((at) => Math.min(last.at, Math.max(from, at))) as [number, number];
@@ -117,11 +116,33 @@ function treeOf({ seenAt, said }: Story, last: Said): Tree {
     happened: said.flatMap((one) => happeningOf(one, wall)),
     parts: [
       span('wait', from, createdAt),
-      ...startsOf(said, createdAt, endedAt, reason, span),
-      ...pickOf(said, createdAt, endedAt, last, span),
-      ...runOf(endedAt, last, span),
+      ...startsOf(life, span),
+      ...pickOf(life, span),
+      ...runOf(life, span),
       span('clean-up', endedAt, last.at),
     ],
+  };
+}
+
+/** What the parts of a tree are drawn from. */
+type Life = {
+  readonly said: readonly Said[];
+  /** The hand-over of its job; undefined when it had none, or under an earlier process. */
+  readonly assign: Fact | undefined;
+  readonly createdAt: number;
+  readonly endedAt: number;
+  readonly ranMs: number | undefined;
+  readonly reason: string;
+};
+
+function lifeOf(said: readonly Said[], { at, fact }: Said): Life {
+  return {
+    said,
+    assign: said.findLast((one) => one.fact.event === 'assign')?.fact,
+    createdAt: at - (msOf(fact, 'tookMs') ?? 0),
+    endedAt: at - (msOf(fact, 'cleanMs') ?? 0),
+    ranMs: msOf(fact, 'ranMs'),
+    reason: textOf(fact, 'reason') ?? '',
   };
 }
 
@@ -132,8 +153,7 @@ function failed(failure: string | undefined): Pick<Tree, 'failure'> {
 }
 
 /** Each start that failed, then the phases of the one that did not; they lie one behind the other and end with the hand-over. */
-function startsOf(said: readonly Said[], createdAt: number, endedAt: number, reason: string, span: Draw): readonly Tree[] {
-  const assign = said.findLast(({ fact }) => fact.event === 'assign');
+function startsOf({ said, assign, createdAt, endedAt, reason }: Life, span: Draw): readonly Tree[] {
   const launches = said.filter(({ fact }) => fact.event === 'launch');
   const failedStarts = launches.flatMap((launch, index): Tree[] => {
     const until = launches[index + 1]?.at ?? Infinity;
@@ -144,37 +164,30 @@ function startsOf(said: readonly Said[], createdAt: number, endedAt: number, rea
       : [];
   });
   if (assign === undefined) return failedStarts;
-  const ends = createdAt + (msOf(assign.fact, 'afterMs') ?? 0);
-  const [startedMs, registeredMs, assignedMs] = ['startedMs', 'registeredMs', 'assignedMs'].map((name) => msOf(assign.fact, name) ?? 0) as [
-    number,
-    number,
-    number,
-  ];
-  const recordedMs = msOf(assign.fact, 'recordedMs');
+  const took = (name: string): number => msOf(assign, name) ?? 0;
+  const assignedAt = createdAt + took('afterMs');
+  const registeredAt = assignedAt - took('assignedMs');
+  const startedAt = registeredAt - took('registeredMs');
+  const recordedMs = msOf(assign, 'recordedMs');
   return [
     ...failedStarts,
     ...(recordedMs === undefined ? [] : [span('record', createdAt, createdAt + recordedMs)]),
-    span('start', ends - assignedMs - registeredMs - startedMs, ends - assignedMs - registeredMs),
-    span('register', ends - assignedMs - registeredMs, ends - assignedMs),
-    span('assign', ends - assignedMs, ends),
+    span('start', startedAt - took('startedMs'), startedAt),
+    span('register', startedAt, registeredAt),
+    span('assign', registeredAt, assignedAt),
   ];
 }
 
 /** From the hand-over until the job was seen to run, or for as long as it was waited for in vain. */
-function pickOf(said: readonly Said[], createdAt: number, endedAt: number, { fact }: Said, span: Draw): readonly Tree[] {
-  const assign = said.findLast((one) => one.fact.event === 'assign');
+function pickOf({ said, assign, createdAt, endedAt, ranMs, reason }: Life, span: Draw): readonly Tree[] {
   if (assign === undefined) return [];
   const picked = said.findLast((one) => one.fact.event === 'picked');
-  const from = createdAt + (msOf(assign.fact, 'afterMs') ?? 0);
+  const from = createdAt + (msOf(assign, 'afterMs') ?? 0);
   if (picked !== undefined) return [span('pick', from, createdAt + (msOf(picked.fact, 'afterMs') ?? 0))];
-  if (msOf(fact, 'ranMs') !== undefined) return [];
-  const reason = textOf(fact, 'reason') ?? '';
-  return [span('pick', from, endedAt, failures[reason])];
+  return ranMs === undefined ? [span('pick', from, endedAt, failures[reason])] : [];
 }
 
-function runOf(endedAt: number, { fact }: Said, span: Draw): readonly Tree[] {
-  const ranMs = msOf(fact, 'ranMs');
-  const reason = textOf(fact, 'reason') ?? '';
+function runOf({ endedAt, ranMs, reason }: Life, span: Draw): readonly Tree[] {
   return ranMs === undefined ? [] : [span('run', endedAt - ranMs, endedAt, ofTheRun.has(reason) ? failures[reason] : undefined)];
 }
 

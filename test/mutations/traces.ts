@@ -17,7 +17,7 @@ export const tracesTargets: readonly Target[] = [
         "span('start', launch.at, retry.at)",
       ],
       ['a runner whose job died is well', "'machine-failed': 'its machine died',", ''],
-      ['the phases of a start begin together', 'ends - assignedMs - registeredMs - startedMs', 'ends'],
+      ['the phases of a start begin together', "startedAt - took('startedMs')", 'assignedAt'],
       [
         'a job waits anew for each machine from its first sight on',
         'if (again) seen.set(jobOf(fact), at);',
