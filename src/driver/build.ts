@@ -42,7 +42,7 @@ async function buildOf({ profile, image, host }: BuildInput): Promise<string | u
     unitPropertiesOf(unit),
     nspawnArgumentsOf(unit),
     boot === undefined ? {} : guestFilesOf(profile, { PATH: boot.path, ...environment }),
-    [initScript, runnerConfigOf(profile.timeouts.jobMs), profile.timeouts, profile.limits, profile.runnerSha256 ?? ''],
+    [initScript, runnerConfigOf(profile), profile.timeouts, profile.limits, profile.runnerSha256 ?? ''],
     [image, files, host, profile.nameservers ?? [], profile.extraHosts ?? []],
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Profile } from '../core/model.ts';
 import type { Pool } from '../core/subnets.ts';
 import type { MachineSpec } from './driver.ts';
 import { ownStorageOf, storageFolder } from './engine.ts';
@@ -19,19 +20,21 @@ const runnerClockMarginMs = 30_000;
 
 /**
  * The runner's configuration. A result is offered for more than a minute, so that none is lost to a forge that restarts just then. A runner whose
- * registration is gone offers it as long, to nobody: the reconciler sees that its job is gone and stops the machine.
+ * registration is gone offers it as long, to nobody: the reconciler sees that its job is gone and stops the machine. Containers may have any folder of
+ * the machine as a volume: what a job could reach that way it can reach without.
  */
-export function runnerConfigOf(jobMs: number): string {
+export function runnerConfigOf({ timeouts, containers }: Pick<Profile, 'timeouts' | 'containers'>): string {
   return [
     'log:',
     '  level: info',
     'runner:',
-    `  timeout: ${Math.ceil((jobMs + runnerClockMarginMs) / 1000)}s`,
+    `  timeout: ${Math.ceil((timeouts.jobMs + runnerClockMarginMs) / 1000)}s`,
     '  report_retry:',
     '    max_retries: 14',
     '    max_delay: 10s',
     'cache:',
     '  enabled: false',
+    ...(containers === undefined ? [] : ['container:', '  valid_volumes:', "    - '**'"]),
     '',
   ].join('\n');
 }
@@ -106,7 +109,7 @@ export async function fillShared(
   chmodSync(draft, 0o755);
   chmodSync(`${draft}/assign`, 0o700);
   writeFileSync(`${draft}/init`, initScript);
-  writeFileSync(`${draft}/config.yml`, runnerConfigOf(spec.profile.timeouts.jobMs));
+  writeFileSync(`${draft}/config.yml`, runnerConfigOf(spec.profile));
   writeFileSync(`${draft}/runner`, '');
   const { boot, environment = {} } = image.plan;
   const guest =

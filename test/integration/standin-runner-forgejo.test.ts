@@ -135,7 +135,7 @@ test("with the controller's configuration a job's result outlives a forge that r
   const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(forgejo.url).port) }, () => 1);
   onTestFinished(() => proxy.close());
   const credentials = await register(true);
-  const config = runnerConfigOf(60_000);
+  const config = runnerConfigOf({ timeouts: { startMs: 60_000, pickMs: 60_000, jobMs: 60_000, stopMs: 60_000 }, containers: 'podman' });
   const runner = await startRunner({
     url: `http://127.0.0.1:${proxy.port}`,
     ...credentials,

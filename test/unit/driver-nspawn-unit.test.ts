@@ -225,10 +225,15 @@ describe('the assignment', () => {
 });
 
 test("the runner's configuration has no cache listener, and offers a job's result for longer than a forge takes to restart", () => {
-  const text = runnerConfigOf(7_200_000);
+  const text = runnerConfigOf({ timeouts: { ...profile.timeouts, jobMs: 7_200_000 } });
   expect(text).toMatch(/cache:\n {2}enabled: false/);
   const [, retries = '', capSeconds = ''] = /max_retries: (\d+)\n {4}max_delay: (\d+)s/.exec(text) ?? [];
   const delaysMs = Array.from({ length: Number(retries) - 1 }, (_, tried) => Math.min(Number(capSeconds) * 1000, 100 * 2 ** tried));
   expect(delaysMs.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(60_000);
   expect(text).toMatch(/timeout: 7230s/);
+});
+
+test('containers of a job may have any folder of the machine as a volume, and a profile without containers says nothing of them', () => {
+  expect(runnerConfigOf({ ...profile, containers: 'podman' })).toMatch(/^container:\n {2}valid_volumes:\n {4}- '\*\*'$/m);
+  expect(runnerConfigOf(profile)).not.toContain('container:');
 });
