@@ -2,15 +2,15 @@
 // system of its own in a sparse file, mounted below the machine's folder for as long as the machine is there. Whatever is wrong with a cache
 // costs jobs the cache alone. Why so: docs/decisions/0020-caches-stay-on-the-host.md.
 
-import { readFileSync, readdirSync } from 'node:fs';
-import { access, constants, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { isCacheName, profileOfCache, type Cache } from '../core/cache.ts';
 import type { MachineId, Profile } from '../core/model.ts';
 import { ControllerError, isControllerError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { freeAfter, sizeOf, stateAt, superblockAt, superblockBytes, wornOf, type CacheImage } from './cache-image.ts';
+import { cacheAt, cachePathOf, cachesIn, draftsIn, inUse, type CacheFile } from './cache-files.ts';
+import { freeAfter, sizeOf, stateAt, wornOf } from './cache-image.ts';
 import type { MachineSpec } from './driver.ts';
 import { perform } from './exec.ts';
 import { pathsOf } from './nspawn-unit.ts';
@@ -62,11 +62,8 @@ function mountPointOf(stateDir: string, id: MachineId): string {
 /** Of a make that was cut short. */
 const forgottenMs = 3_600_000;
 
-type Found = CacheImage & { readonly name: string; readonly path: string; readonly usedAt: number };
-
 export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: CachesInput): Caches {
   const folder = `${cacheDir ?? ''}/${controllerId}`;
-  const pathOf = (name: string): string => `${folder}/${name}.ext4`;
   let floor = 0;
   let told = false;
   let last: Promise<unknown> = Promise.resolve();
@@ -78,13 +75,7 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
     return turn;
   }
 
-  async function all(): Promise<readonly Found[]> {
-    const caches = filesIn(folder, '.ext4');
-    const found = await Promise.all(caches.filter((name) => isCacheName(name)).map(async (name) => look(name, pathOf(name))));
-    return found.filter((each) => each !== undefined).toSorted((a, b) => a.usedAt - b.usedAt);
-  }
-
-  async function drop({ name, path, allocatedBytes }: Found, why: string): Promise<void> {
+  async function drop({ name, path, allocatedBytes }: CacheFile, why: string): Promise<void> {
     await rm(path, { force: true });
     log.info('cache', { cache: name, bytes: allocatedBytes, reason: why }, `a cache was removed: ${why}`);
   }
@@ -92,12 +83,12 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
   /** True when enough stays free although this one and all in use grow to their sizes. Those that nobody uses give way, the longest unused first. */
   async function makeRoom(path: string, maxBytes: number): Promise<boolean> {
     const used = inUse();
-    const [growing, idle] = partition(await all(), (each) => used.has(each.path) || each.path === path);
+    const [growing, idle] = partition(await cachesIn(folder), (each) => used.has(each.path) || each.path === path);
     const wanted = growing.some((each) => each.path === path) ? growing : [...growing, { bytes: maxBytes, allocatedBytes: 0 }];
     return free(floor, idle, wanted);
   }
 
-  async function free(least: number, idle: readonly Found[], growing: Parameters<typeof freeAfter>[1]): Promise<boolean> {
+  async function free(least: number, idle: readonly CacheFile[], growing: Parameters<typeof freeAfter>[1]): Promise<boolean> {
     for (const each of [...idle, undefined]) {
       const { bavail, bsize } = await statfs(folder);
       if (freeAfter(bavail * bsize, growing) >= least) return true;
@@ -108,7 +99,7 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
 
   async function mount(name: string, cache: Cache, target: string): Promise<void> {
     if (!isCacheName(name)) throw new ControllerError('DRIVER_FAILED', `"${name}" is not the name of a cache.`);
-    const path = pathOf(name);
+    const path = cachePathOf(folder, name);
     await Promise.all([mkdir(dirname(path), { recursive: true, mode: 0o700 }), mkdir(target, { recursive: true, mode: 0o700 })]);
     const size = sizeOf(cache.maxBytes);
     if (!(await makeRoom(path, size)))
@@ -116,7 +107,7 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
         'HOST_EXHAUSTED',
         `${folder} has no room for ${Math.ceil(size / 1_024 ** 2)} MiB (cache.maxSize) beside what others may take and minFreeDisk.`,
       );
-    const found = await look(name, path);
+    const found = await cacheAt(folder, name);
     const worn = found === undefined ? undefined : wornOf(found, cache, clock.wallOf(clock.now()));
     if (worn !== undefined) log.info('cache', { cache: name, reason: worn }, `a cache is made anew: ${worn}`);
     const verdict = found === undefined || worn !== undefined ? 'fresh' : 'keep';
@@ -172,8 +163,8 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
 
   async function prune(wanted: ReadonlyMap<string, Cache>): Promise<void> {
     const used = inUse();
-    const left: Found[] = [];
-    for (const each of await all()) {
+    const left: CacheFile[] = [];
+    for (const each of await cachesIn(folder)) {
       if (used.has(each.path)) continue;
       const cache = wanted.get(profileOfCache(each.name) ?? '');
       const why = cache === undefined ? 'no profile wants it' : wornOf(each, cache, clock.wallOf(clock.now()));
@@ -181,8 +172,7 @@ export function createCaches({ controllerId, stateDir, cacheDir, clock, log }: C
       else await drop(each, why);
     }
     await free(floor, left, []);
-    for (const name of filesIn(folder, '.ext4.new')) {
-      const path = `${pathOf(name)}.new`;
+    for (const path of draftsIn(folder)) {
       const { mtimeMs } = await stat(path);
       if (clock.wallOf(clock.now()) - mtimeMs > forgottenMs) await rm(path, { force: true });
     }
@@ -200,48 +190,6 @@ function unusable(cacheDir: string, error: Error): ControllerError {
 /** Not a bug of ours. */
 function isOfTheWorld(error: unknown): error is Error {
   return isControllerError(error) || (error instanceof Error && 'syscall' in error);
-}
-
-/** Files under loop devices: those that machines have now are among them, and no other cache can grow. */
-function inUse(): ReadonlySet<string> {
-  const loops = namesIn('/sys/block').filter((name) => name.startsWith('loop'));
-  return new Set(loops.map((name) => backingOf(name)).filter((path) => path !== undefined));
-}
-
-/** `place/name` of the files with that ending. */
-function filesIn(folder: string, ending: string): readonly string[] {
-  if (namesIn(folder).length === 0) return [];
-  const places = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const files = places.flatMap(({ name: place }) => namesIn(`${folder}/${place}`).map((file) => `${place}/${file}`));
-  return files.filter((file) => file.endsWith(ending)).map((file) => file.slice(0, -ending.length));
-}
-
-/** The file under a loop device; undefined for one that has none. */
-function backingOf(loop: string): string | undefined {
-  try {
-    return readFileSync(`/sys/block/${loop}/loop/backing_file`, 'utf8').trimEnd();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') return undefined;
-    throw error;
-  }
-}
-
-async function look(name: string, path: string): Promise<Found | undefined> {
-  try {
-    const file = await open(path);
-    try {
-      const { size, blocks, mtimeMs } = await file.stat();
-      const superblock = new Uint8Array(superblockBytes);
-      const { bytesRead } = await file.read(superblock, 0, superblockBytes, superblockAt);
-      return { name, path, usedAt: mtimeMs, bytes: size, allocatedBytes: blocks * 512, superblock: superblock.subarray(0, bytesRead) };
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 function partition<T>(items: readonly T[], is: (item: T) => boolean): readonly [readonly T[], readonly T[]] {

@@ -8,6 +8,7 @@ import type { Profile } from '../core/model.ts';
 import { faultAt, findingsOf, skippedAt, wellAt, type Finding } from '../doctor.ts';
 import { isControllerError } from '../errors.ts';
 import { looseOf } from '../ownership.ts';
+import { examineCaches } from './cache-examination.ts';
 import { examineNetwork } from './examination-network.ts';
 import { tryRun } from './exec.ts';
 import { configuredChecks, hostChecks, type HostCheck, type HostCheckInput } from './host-check.ts';
@@ -15,7 +16,7 @@ import { imageOf } from './image.ts';
 import { nixFinding, systemdFinding } from './known-versions.ts';
 import { entryIsThere, exists } from './presence.ts';
 
-export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly minFreeDiskBytes: number };
+export type ExaminationInput = Omit<HostCheckInput, 'log'> & { readonly cacheDir: string; readonly minFreeDiskBytes: number };
 
 /** The first with idmapped mounts. */
 const oldestKernel = [5, 12] as const;
@@ -39,6 +40,9 @@ export async function examineHost(input: ExaminationInput | undefined): Promise<
     const checks = configuredChecks({ ...input, stateDir, log: { info: heard, warn: heard } });
     looks.push(...checks.map((check) => findingsOfCheck(check)));
     looks.push(findingsOf({ area: host, name: 'free disk' }, () => freeDisk(stateDir, input.minFreeDiskBytes)));
+    const { controllerId, cacheDir } = input;
+    const question = { ...input, folder: `${cacheDir}/${controllerId}`, nearest: await nearest(cacheDir) };
+    looks.push(findingsOf({ area: host, name: 'caches' }, () => examineCaches(question)));
     for (const profile of input.profiles) {
       const area = `profile ${profile.name}`;
       looks.push(findingsOf({ area, name: 'template' }, () => tools(profile)));
