@@ -46,23 +46,29 @@ function liveSpan(runner: Live, now: number, cleaningFrom: number | undefined): 
   const from = Date.parse(runner.scheduled_at);
   const to = Math.max(from, now);
   const cleaning = cleaningFrom ?? (runner.phase === 'finalizing' ? to : undefined);
-  return { key: keyOf(runner), from, to, job: runner, end: undefined, phases: phasesOf(runner, from, cleaning, to, 'running') };
+  const phases = phasesOf({ from, to }, [
+    ['starting', from],
+    ['pickup', momentOf(runner.assigned_at)],
+    ['running', momentOf(runner.picked_at)],
+    ['cleaning', cleaning],
+  ]);
+  return { key: keyOf(runner), from, to, job: runner, end: undefined, phases };
 }
 
 function doneSpan(done: Done): Span {
   const from = Date.parse(done.scheduled_at);
   const to = Math.max(from, Date.parse(done.ended_at));
-  const cleaning = done.cleaning_at === null ? undefined : Date.parse(done.cleaning_at);
-  const ran = done.reason === 'finished' ? 'running' : 'bad';
-  const { assigned_at: assigned } = done;
-  return {
-    key: keyOf(done),
-    from,
-    to,
-    job: done,
-    end: done,
-    phases: phasesOf({ assigned_at: assigned, picked_at: pickedOf(done) }, from, cleaning, to, ran),
-  };
+  const phases = phasesOf({ from, to }, [
+    ['starting', from],
+    ['pickup', momentOf(done.assigned_at)],
+    [done.reason === 'finished' ? 'running' : 'bad', momentOf(pickedOf(done))],
+    ['cleaning', momentOf(done.cleaning_at)],
+  ]);
+  return { key: keyOf(done), from, to, job: done, end: done, phases };
+}
+
+function momentOf(iso: string | null): number | undefined {
+  return iso === null ? undefined : Date.parse(iso);
 }
 
 /** One that finished had its job, also when that was over before it was seen to run. */
@@ -71,19 +77,7 @@ export function pickedOf({ picked_at: picked, assigned_at: assigned, reason }: D
 }
 
 /** One behind the other without a gap; a step that was not seen takes no time. */
-function phasesOf(
-  { assigned_at: assigned, picked_at: picked }: Pick<Live, 'assigned_at' | 'picked_at'>,
-  from: number,
-  cleaning: number | undefined,
-  to: number,
-  ran: PhaseName,
-): readonly Phase[] {
-  const steps: readonly (readonly [PhaseName, number | undefined])[] = [
-    ['starting', from],
-    ['pickup', assigned === null ? undefined : Date.parse(assigned)],
-    [ran, picked === null ? undefined : Date.parse(picked)],
-    ['cleaning', cleaning],
-  ];
+function phasesOf({ from, to }: Pick<Span, 'from' | 'to'>, steps: readonly (readonly [PhaseName, number | undefined])[]): readonly Phase[] {
   const begun = steps.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at: Math.min(Math.max(at, from), to) }]));
   return begun
     .map(({ name, at }, index) => ({ name, from: at, to: Math.max(at, begun[index + 1]?.at ?? to) }))
