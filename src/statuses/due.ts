@@ -32,14 +32,15 @@ export function seenAfter(before: ReadonlyMap<string, number>, { denials }: Pict
   return new Map(denials.map(({ job }) => [jobKeyOf(job), before.get(jobKeyOf(job)) ?? now]));
 }
 
+/** What is remembered of jobs, each by jobKeyOf. */
+type Known = {
+  /** Since when each that waits does. */
+  readonly seen: ReadonlyMap<string, number>;
+  readonly posted: ReadonlyMap<string, Posted>;
+};
+
 /** `afterMs`: how long a job waits before its commit is told, by forge; those without are told nothing. */
-export function duesOf(
-  picture: Picture,
-  seen: ReadonlyMap<string, number>,
-  posted: ReadonlyMap<string, Posted>,
-  afterMs: ReadonlyMap<ForgeName, number>,
-  now: number,
-): Dues {
+export function duesOf(picture: Picture, { seen, posted }: Known, afterMs: ReadonlyMap<ForgeName, number>, now: number): Dues {
   const runless = new Set<ForgeName>();
   const waits = picture.denials.flatMap((denial): Due[] => {
     const { job, reason } = denial;

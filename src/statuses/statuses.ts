@@ -63,7 +63,8 @@ export async function createStatuses({ file, clock, log }: StatusesOptions): Pro
     async look(snapshot, wishes, forgeOf, signal) {
       const now = clock.now();
       seen = seenAfter(seen, snapshot, now);
-      const { due, runless } = duesOf(snapshot, seen, posted, new Map(wishes.map(({ forge, afterMs }) => [forge.name, afterMs])), now);
+      const wished = new Map(wishes.map(({ forge, afterMs }) => [forge.name, afterMs]));
+      const { due, runless } = duesOf(snapshot, { seen, posted }, wished, now);
       for (const forge of runless)
         sayOnce(
           `runless ${forge}`,

@@ -36,7 +36,7 @@ type Given = {
 };
 function dues({ denials = [], runners = [], forges = [forge], posted = new Map(), waitedMs = 120_000 }: Given) {
   const seen = new Map(denials.map(({ job }) => [job.handle, now - waitedMs]));
-  return duesOf({ denials, runners, forges }, seen, posted, after, now);
+  return duesOf({ denials, runners, forges }, { seen, posted }, after, now);
 }
 
 describe('a job that waits', () => {
