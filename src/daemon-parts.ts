@@ -158,7 +158,7 @@ function placeOnly({
   webhook,
   ...place
 }: Entry['config']): unknown {
-  return { ...place, hook: webhook === undefined ? [] : [webhook.secretFile, webhook.ensureUrl] };
+  return { ...place, hook: webhook === undefined ? [] : [webhook.secretFile, webhook.ensureUrl, webhook.events, webhook.inactive] };
 }
 
 /** Every address under which machines or this service know a forge. */

@@ -60,6 +60,8 @@ let
     }. Set exactly one of repository, organization, user and instance."
     ++ fault (forge.tokenFile == null) "forges.${name}.tokenFile is not set. Write the path of a file with the access token, there or in ${root}.tokenFile."
     ++ fault (forge.webhook.pollInterval != null && forge.webhook.secretFile == null) "forges.${name}.webhook.pollInterval has no effect without webhook.secretFile. Set that, or leave it out."
+    ++ fault (forge.webhook.ensure != null && forge.webhook.secretFile == null) "forges.${name}.webhook.ensure has no effect without webhook.secretFile. Set that, or leave it out."
+    ++ fault (forge.webhook.ensure == null && (forge.webhook.events != [ ] || !forge.webhook.active)) "forges.${name}.webhook.events and active have no effect without webhook.ensure. Set that, or leave them out."
     ++ fault (forge.url != null && isLoopback (reached forge)) "forges.${name}.instanceUrl is ${reached forge}, and in a machine loopback is the machine itself. Write an address that machines can reach, or set services.forgejo.settings.server.DOMAIN or ROOT_URL.";
 
   setOf = labels: builtins.sort (a: b: a < b) labels;

@@ -92,6 +92,21 @@ let
         example = "/run/agenix/webhook-secret";
         description = "File with the secret of a webhook: deliveries to /webhook/<name> of the API, signed with it, wake the poll.";
       };
+      webhook.ensure = optional types.str "Where the forge reaches /webhook/<name> of the API: the service makes sure of the webhook there. Default: nobody's hand but yours.";
+      webhook.events = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [
+          "push"
+          "pull_request"
+        ];
+        description = "Of what that webhook tells, as Forgejo's API names it. Default: of all that may make jobs wait.";
+      };
+      webhook.active = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether that webhook sends anything.";
+      };
       webhook.pollInterval = optional kinds.duration "How often the forge is asked once deliveries come, 2m at most. Default: as often as without.";
     };
   };

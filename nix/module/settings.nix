@@ -27,7 +27,8 @@ let
     allowPending = if forge.allowPending then true else null;
     webhook = optionalAttrs (forge.webhook.secretFile != null) (given {
       secretFile = "$CREDENTIALS_DIRECTORY/webhook-${name}";
-      inherit (forge.webhook) pollInterval;
+      inherit (forge.webhook) pollInterval ensure events;
+      active = if forge.webhook.active then null else false;
     });
   };
 

@@ -3,6 +3,7 @@
 import type { ForgeConfig } from './settings.ts';
 import type { Scope } from '../core/model.ts';
 import { readAuthorities } from './authorities.ts';
+import { readHookWish } from './hook-wish.ts';
 import { duration, flag, forgeWord, oneOf, plainName, repository, webAddress } from './kinds.ts';
 import { describe, isMap, openSection, type Findings, type Section } from './reader.ts';
 import { readTokenFile, type TokenContext } from './token-file.ts';
@@ -96,7 +97,7 @@ async function readWebhook(
   { name, pollIntervalMs, unpolled }: Polled,
   context: Context,
 ): Promise<Pick<ForgeConfig, 'webhook'>> {
-  const section = forge.section('webhook', ['secretFile', 'pollInterval', 'ensure']);
+  const section = forge.section('webhook', ['secretFile', 'pollInterval', 'ensure', 'events', 'active']);
   if (section === undefined) return {};
   const secretFile = await readTokenFile(section, false, context, 'secretFile');
   const asked = section.get('pollInterval', duration(100, mostHookedMs, '30s or 2m')) ?? pollIntervalMs;
@@ -111,8 +112,9 @@ async function readWebhook(
       `does not end with /webhook/${name}`,
       'write the address by which the forge reaches that path of this service',
     );
+  const wish = readHookWish(section, context.findings);
   if (secretFile === undefined) return {};
-  const ensured = ensureUrl === undefined ? {} : { ensureUrl };
+  const ensured = ensureUrl === undefined ? {} : { ensureUrl, ...wish };
   return { webhook: { secretFile, pollIntervalMs: Math.max(asked, pollIntervalMs), ...ensured } };
 }
 

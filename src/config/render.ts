@@ -62,13 +62,15 @@ function forgeOf(forge: ForgeConfig): Readonly<Record<string, unknown>> {
 }
 
 function webhookOf(
-  { secretFile, pollIntervalMs, ensureUrl }: NonNullable<ForgeConfig['webhook']>,
+  { secretFile, pollIntervalMs, ensureUrl, events, inactive }: NonNullable<ForgeConfig['webhook']>,
   unpolled: boolean,
 ): Readonly<Record<string, unknown>> {
   return {
     secretFile,
     ...(unpolled ? {} : { pollInterval: formatDuration(pollIntervalMs) }),
     ...(ensureUrl === undefined ? {} : { ensure: ensureUrl }),
+    ...(events === undefined ? {} : { events }),
+    ...(inactive === undefined ? {} : { active: false }),
   };
 }
 

@@ -29,6 +29,10 @@ export type ForgeConfig = {
     readonly pollIntervalMs: number;
     /** Where the forge is to send them, if the webhook is to be made sure of there. */
     readonly ensureUrl?: string;
+    /** Of what it is told then; absent = of what may make jobs wait. */
+    readonly events?: readonly string[];
+    /** It is made, and sends nothing. */
+    readonly inactive?: true;
   };
 };
 

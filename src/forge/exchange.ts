@@ -22,7 +22,13 @@ export type ForgejoOptions = {
   readonly ca?: { readonly pem: string };
   readonly tokenFile: string;
   /** What is to be delivered where, if anything is to be made sure of. */
-  readonly webhook?: { readonly secretFile: string; readonly ensureUrl?: string };
+  readonly webhook?: {
+    readonly secretFile: string;
+    readonly ensureUrl?: string;
+    /** Of what; absent = of what may make jobs wait. */
+    readonly events?: readonly string[];
+    readonly inactive?: true;
+  };
   /** Of which waiting jobs it is to be found out where they come from; none unless said. */
   readonly asksOrigin?: (job: Job) => boolean;
   readonly clock: Clock;

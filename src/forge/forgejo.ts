@@ -23,7 +23,7 @@ import {
 } from './forgejo-wire.ts';
 import { createOrigins } from './origins.ts';
 import { reportFailure, withholdJobs } from './runner-rpc.ts';
-import { keepWebhook } from './webhook.ts';
+import { createWebhookKeeper } from './webhook.ts';
 
 export type { Examination } from './examination.ts';
 
@@ -123,7 +123,7 @@ export function createForgejo(options: ForgejoOptions): Forge {
     withhold: (credentials, signal) => withholdJobs(http, { forge: options.name, scope: options.scope, credentials, signal }),
     unregister,
     setCommitStatus: (run, status, signal) => setCommitStatus(run, status, signal),
-    keepWebhook: (signal) => keepWebhook(options, ask, signal),
+    keepWebhook: createWebhookKeeper(options, ask),
     close: () => http.close(),
   };
 }

@@ -46,10 +46,16 @@ export function parseHooks(json: unknown): Parsed<readonly Hook[]> {
   );
 }
 
-type Wish = { readonly url: string; readonly secret: string; readonly events: readonly string[]; readonly system: boolean };
+type Wish = {
+  readonly url: string;
+  readonly secret: string;
+  readonly events: readonly string[];
+  readonly active: boolean;
+  readonly system: boolean;
+};
 
 /** Body of POST .../hooks. Without `is_system_webhook` one of the site is only a pattern for new repositories. */
-export function hookBodyOf({ url, secret, events, system }: Wish): string {
+export function hookBodyOf({ url, secret, events, active, system }: Wish): string {
   const config = { url, content_type: 'json', secret, ...(system ? { is_system_webhook: 'true' } : {}) };
-  return JSON.stringify({ type: 'forgejo', active: true, events, config });
+  return JSON.stringify({ type: 'forgejo', active, events, config });
 }

@@ -10,7 +10,7 @@ import { hookBodyOf, parseHook, parseHooks, type Hook } from './hook-wire.ts';
 import { createTokenFile } from './token-file.ts';
 
 /** What can make jobs wait, and what frees a concurrency group. */
-const wanted = [
+const usual = [
   'push',
   'create',
   'delete',
@@ -29,33 +29,54 @@ const checked = ['push', 'action_run_success', 'action_run_failure'];
 const pageSize = 50;
 const mostPages = 20;
 
-export async function keepWebhook(
-  { name: forge, scope, webhook, log }: ForgejoOptions,
+type Webhook = NonNullable<ForgejoOptions['webhook']>;
+
+export function createWebhookKeeper(
+  { name: forge, scope, webhook = { secretFile: '' }, log }: ForgejoOptions,
   ask: Ask,
-  signal: AbortSignal | undefined,
-): Promise<WebhookOutcome> {
-  const { secretFile = '', ensureUrl: url } = webhook ?? {};
-  if (url === undefined) return 'none';
+): (signal: AbortSignal | undefined) => Promise<WebhookOutcome> {
+  const { secretFile, ensureUrl: url, events = usual, inactive } = webhook;
   const path = `/api/v1${pathOf(scope)}/hooks`;
-  // As the token of a forge is read: what is no secret is refused before anything is changed.
-  const secret = await createTokenFile({ forge, path: secretFile, log }).read();
-  const secretSince = await changedAt(secretFile);
-  const ours = (await listAll(ask, path, signal)).filter((hook) => hook.url === url);
-  const good = ours.find((hook) => isAsItShouldBe(hook) && hook.madeAt >= secretSince);
-  // Those to go first: a crash between the two leaves none, which the next look makes again, and never two.
-  for (const { id } of ours.filter((hook) => hook !== good)) {
-    const { asked, reply } = await ask({ method: 'DELETE', path: `${path}/${id}`, signal });
-    if (reply.status !== 204 && !isAbsent(reply)) throw refusalOf(asked, reply);
-  }
-  if (good !== undefined) return ours.length > 1 ? 'replaced' : 'kept';
-  const body = hookBodyOf({ url, secret, events: wanted, system: scope.kind === 'instance' });
-  valueOf(await ask({ method: 'POST', path, body, signal }), 201, parseHook);
-  return ours.length > 0 ? 'replaced' : 'made';
+  /** Events of those that were made here, by their ids, as the server told them: another name for one must not make it anew for ever. */
+  const asMade = new Map<number, string>();
+
+  return async (signal) => {
+    if (url === undefined) return 'none';
+    // As the token of a forge is read: what is no secret is refused before anything is changed.
+    const secret = await createTokenFile({ forge, path: secretFile, log }).read();
+    const secretSince = await changedAt(secretFile);
+    const ours = (await listAll(ask, path, signal)).filter((hook) => hook.url === url);
+    const isGood = (hook: Hook): boolean => asMade.get(hook.id) === JSON.stringify(hook.events) || hasEvents(hook, webhook);
+    const good = ours.find((hook) => isAsItShouldBe(hook, webhook) && isGood(hook) && hook.madeAt >= secretSince);
+    // Those to go first: a crash between the two leaves none, which the next look makes again, and never two.
+    for (const { id } of ours.filter((hook) => hook !== good)) {
+      const { asked, reply } = await ask({ method: 'DELETE', path: `${path}/${id}`, signal });
+      if (reply.status !== 204 && !isAbsent(reply)) throw refusalOf(asked, reply);
+    }
+    if (good !== undefined) return ours.length > 1 ? 'replaced' : 'kept';
+    const body = hookBodyOf({ url, secret, events, active: inactive !== true, system: scope.kind === 'instance' });
+    const made = valueOf(await ask({ method: 'POST', path, body, signal }), 201, parseHook);
+    asMade.set(made.id, JSON.stringify(made.events));
+    return ours.length > 0 ? 'replaced' : 'made';
+  };
 }
 
 /** Changing it in place would keep its old secret and some of its old events: Forgejo's PATCH leaves both as they are. */
-function isAsItShouldBe({ active, events, contentType }: Hook): boolean {
-  return active && contentType === 'json' && checked.every((event) => events.includes(event));
+function isAsItShouldBe({ active, contentType }: Hook, { inactive }: Webhook): boolean {
+  return active === (inactive !== true) && contentType === 'json';
+}
+
+/** Where events are named, those and no others; a server may tell the parts of a group in its place. */
+function hasEvents(hook: Hook, { events }: Webhook): boolean {
+  if (events === undefined) return checked.every((event) => hook.events.includes(event));
+  return (
+    events.every((wanted) => hook.events.some((told) => isOf(told, wanted))) &&
+    hook.events.every((told) => events.some((wanted) => isOf(told, wanted)))
+  );
+}
+
+function isOf(told: string, wanted: string): boolean {
+  return told === wanted || told.startsWith(`${wanted}_`) || (wanted === 'issues' && told.startsWith('issue'));
 }
 
 /** To the second, as the server tells the age of a hook. */

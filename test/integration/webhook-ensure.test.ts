@@ -38,7 +38,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function aForge(scope: Scope = repository, ensureUrl = target, token = standIn.token): Promise<Forge> {
+type Wish = { readonly events?: readonly string[]; readonly inactive?: true };
+
+async function aForge(scope: Scope = repository, ensureUrl = target, token = standIn.token, wish: Wish = {}): Promise<Forge> {
   const tokenFile = join(folder, 'token');
   await writeFile(tokenFile, token);
   const log = createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } });
@@ -50,7 +52,7 @@ async function aForge(scope: Scope = repository, ensureUrl = target, token = sta
     tokenFile,
     clock: systemClock,
     log,
-    webhook: { secretFile, ensureUrl },
+    webhook: { secretFile, ensureUrl, ...wish },
   });
   onTestFinished(() => forge.close());
   return forge;
@@ -96,6 +98,33 @@ describe('the webhook that is made sure of', () => {
     const forge = await aForge();
     expect([await forge.keepWebhook?.(), await forge.keepWebhook?.()]).toEqual(['replaced', 'kept']);
     expect(await standIn.control.hooks()).toMatchObject([{ url: target, secret, active: true, id: 3 }]);
+  });
+
+  test('tells of the events that it is to and of no others, and one that told of more or of less is replaced once', async () => {
+    const [none, few, others, all] = await Promise.all(
+      [{}, { events: ['push', 'issues'] }, { events: ['issues', 'action_run_recover'] }, {}].map((wish) =>
+        aForge(repository, target, undefined, wish),
+      ),
+    );
+    const outcomes: unknown[] = [];
+    for (const forge of [none, few, few, others, others, all, all]) outcomes.push(await forge?.keepWebhook?.());
+    expect(outcomes).toEqual(['made', 'replaced', 'kept', 'replaced', 'kept', 'replaced', 'kept']);
+    await few?.keepWebhook?.();
+    expect(await (await api('/repos/acme/demo/hooks')).json()).toMatchObject([{ events: ['push', 'issues'] }]);
+  });
+
+  test('one whose server drops what it does not know is not made anew for ever', async () => {
+    const forge = await aForge(repository, target, undefined, { events: ['push', 'event_of_tomorrow'] });
+    expect([await forge.keepWebhook?.(), await forge.keepWebhook?.(), await forge.keepWebhook?.()]).toEqual(['made', 'kept', 'kept']);
+  });
+
+  test('may be there and send nothing, until it is to', async () => {
+    const [quiet, loud] = [await aForge(repository, target, undefined, { inactive: true }), await aForge()];
+    expect([await quiet.keepWebhook?.(), await quiet.keepWebhook?.()]).toEqual(['made', 'kept']);
+    await standIn.control.push({ repository: 'acme/demo', path: 'README.md', content: 'hello' });
+    expect(await standIn.control.hooks()).toMatchObject([{ active: false, deliveries: [] }]);
+    expect(await loud.keepWebhook?.()).toBe('replaced');
+    expect(await standIn.control.hooks()).toMatchObject([{ active: true }]);
   });
 
   test('of two that are as they should be one goes', async () => {

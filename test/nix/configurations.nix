@@ -248,6 +248,12 @@ in
       scope.organization = "builders";
       webhook.secretFile = "/run/agenix/webhook-secret";
       webhook.pollInterval = "2m";
+      webhook.ensure = "https://ci.example.org/webhook/forge";
+      webhook.events = [
+        "push"
+        "action_run_failure"
+      ];
+      webhook.active = false;
     };
   };
 

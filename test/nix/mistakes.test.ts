@@ -44,6 +44,11 @@ const mistakes: readonly (readonly [module: string, sentence: string])[] = [
   [more('credentials.extra = "secrets/extra";'), 'credentials.extra is "secrets/extra". Write the absolute path'],
   [more('forges.forge.webhook.secretFile = ./t;'), 'forges.forge.webhook.secretFile is the path literal /'],
   [more('forges.forge.webhook.pollInterval = "1m";'), 'forges.forge.webhook.pollInterval has no effect without webhook.secretFile.'],
+  [
+    more('forges.forge.webhook.ensure = "https://a/webhook/forge";'),
+    'forges.forge.webhook.ensure has no effect without webhook.secretFile.',
+  ],
+  [more('forges.forge.webhook.active = false;'), 'forges.forge.webhook.events and active have no effect without webhook.ensure.'],
   [more('profiles.a.labels = [ ];'), 'profiles.a.labels is empty, so no job would ever be served.'],
   [more('profiles.a.labels = [ "nix,x64" ];'), 'profiles.a.labels has "nix,x64". Write names as they stand in runs-on'],
   [more('profiles.a.labels = [ "a" "a" ];'), 'profiles.a.labels has a label twice.'],

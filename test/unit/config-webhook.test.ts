@@ -28,6 +28,16 @@ describe('webhook', () => {
     expect(config.forges[0]?.webhook?.pollIntervalMs).toBe(60_000);
     expect((await load({ yaml: renderConfig(config), files })).forges).toEqual(config.forges);
   });
+  test('what the webhook in the forge is to tell may be set, and whether it tells anything; a word that Forgejo would drop is warned of', async () => {
+    const yaml = withHook(
+      'secretFile: /run/hook, ensure: "https://a/webhook/default", events: [push, pull_request, pushed], active: false',
+    );
+    const { forges, warnings } = await load({ yaml, files });
+    expect(forges[0]?.webhook).toMatchObject({ events: ['push', 'pull_request', 'pushed'], inactive: true });
+    expect(warnings.join()).toContain('forges[0].webhook.events: the string "pushed" is no event that is known here');
+    expect(warnings).toHaveLength(2);
+    expect((await load({ yaml: renderConfig(await load({ yaml, files })), files })).forges).toEqual(forges);
+  });
   test('an interval that is shorter than without webhooks changes nothing, and is warned of', async () => {
     const { forges, warnings } = await load({ yaml: withHook('secretFile: /run/hook, pollInterval: 200ms'), files });
     expect(forges[0]?.webhook?.pollIntervalMs).toBe(1_000);
@@ -47,6 +57,11 @@ describe('webhook', () => {
   test.each([
     ['pollInterval: 1m', 'forges[0].webhook.secretFile'],
     ['secretFile: /run/absent', 'forges[0].webhook.secretFile'],
+    ['secretFile: /run/hook, events: [push]', 'forges[0].webhook.events'],
+    ['secretFile: /run/hook, active: true', 'forges[0].webhook.active'],
+    ['secretFile: /run/hook, ensure: "https://ci.example.org/webhook/default", events: []', 'forges[0].webhook.events'],
+    ['secretFile: /run/hook, ensure: "https://ci.example.org/webhook/default", events: [Push]', 'forges[0].webhook.events[0]'],
+    ['secretFile: /run/hook, ensure: "https://ci.example.org/webhook/default", active: 1', 'forges[0].webhook.active'],
     ['secretFile: /run/hook, pollInterval: 5m', 'forges[0].webhook.pollInterval'],
     ['secretFile: /run/hook, ensure: "https://ci.example.org/webhook/other"', 'forges[0].webhook.ensure'],
     ['secretFile: /run/hook, ensure: "https://u:p@ci.example.org/webhook/default"', 'forges[0].webhook.ensure'],
