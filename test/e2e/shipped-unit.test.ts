@@ -142,7 +142,7 @@ describe('the unit that is shipped', () => {
     }
     expect(found).toEqual(['onetwo', '', ''].map((mark) => ({ in: '/cache', found: mark })));
     await scene.clean(service);
-    expect(await held()).toBe('0');
+    await expect.poll(held, { timeout: 10_000 }).toBe('0');
     expect((await stat(caches)).mode & 0o7777).toBe(0o700);
   });
 
