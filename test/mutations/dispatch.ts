@@ -51,7 +51,10 @@ export const dispatchTargets: readonly Target[] = [
   {
     file: 'src/reconciler/doubt.ts',
     tests,
-    mutations: [['of a job that came at the last moment nothing is noted', 'if (isJobless(runner)) await noteJob(hands, runner);', '']],
+    mutations: [
+      ['of a job that came at the last moment nothing is noted', 'if (isJobless(runner)) await noteJob(hands, runner);', ''],
+      ['one that has no job is ended without a look', " || reason === 'no-job';", ';'],
+    ],
   },
   {
     file: 'src/reconciler/back-offs.ts',
