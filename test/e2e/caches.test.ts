@@ -25,7 +25,7 @@ afterEach(async () => {
   await vi.waitFor(async () => {
     const held = `${readFileSync('/proc/self/mountinfo', 'utf8')}${await onHost('losetup', '--noheadings', '--output', 'BACK-FILE')}`;
     if (held.includes('/cache/mounted') || held.includes(String(world.input.cacheDir))) throw new Error(`still there: ${held}`);
-  });
+  }, 30_000);
 });
 
 function imageOf(name: string): string {

@@ -27,7 +27,9 @@ test('I8 two runners that were asked for are found again after a kill: one takes
   const socket = `/run/forgejo-runner-controller/${service.controllerId}.sock`;
   const ask = async (...words: readonly string[]): Promise<string> => {
     const { code, stdout } = await runClient(['dispatch', ...words, '--json', '--socket', socket]);
-    const { accepted, runners } = dispatchedSchema.parse(JSON.parse(stdout));
+    const { accepted, reason, runners } = dispatchedSchema.parse(JSON.parse(stdout));
+    // A busy machine had no look for it within its three seconds.
+    if (reason === 'late') return ask(...words);
     expect([code, accepted]).toEqual([0, 1]);
     return runners[0]?.id ?? '';
   };

@@ -67,7 +67,7 @@ describe('the nixos-container driver', () => {
   }
 
   test('lends a job what one of its repository kept, as the driver nspawn does', async () => {
-    const profile = { ...world.profile, cache: { path: '/cache', maxBytes: 64 * 1024 ** 2, maxAgeMs: 60_000 } };
+    const profile = { ...world.profile, cache: { path: '/cache', maxBytes: 64 * 1024 ** 2, maxAgeMs: 3_600_000 } };
     const said: string[] = [];
     for (const [slot, name] of [[0, 7] as const, [1, 7] as const, [2, 8] as const]) {
       const script = 'cat "$RUNNER_CACHE_DIR"/*; hostname >"$RUNNER_CACHE_DIR/mark"';

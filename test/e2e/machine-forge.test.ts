@@ -19,7 +19,9 @@ async function use(options: WorldOptions): Promise<void> {
   await world.driver.check();
 }
 afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
+  const failed: unknown[] = [];
+  for (const end of ends.splice(0).toReversed()) await end().catch((error: unknown) => void failed.push(error));
+  if (failed.length > 0) throw new AggregateError(failed);
 });
 
 async function listen(port: number, host: string): Promise<Server> {
@@ -37,7 +39,7 @@ async function ownAddress(): Promise<void> {
 
 /** What these answer in a machine, each by name and port. */
 async function inside(targets: readonly string[]): Promise<string> {
-  const asked = targets.map((target) => `echo "${target} $(timeout 5 bash -c 'exec 3<>/dev/tcp/${target} && cat <&3' 2>/dev/null)"`);
+  const asked = targets.map((target) => `echo "${target} $(timeout 30 bash -c 'exec 3<>/dev/tcp/${target} && cat <&3' 2>/dev/null)"`);
   return (await world.probe(id, 0, asked.join('\n'))).output;
 }
 
@@ -67,7 +69,7 @@ test('a forge whose name is loopback on its own host is reached at the address t
     '-ec',
     'cp /etc/hosts /run/hosts-of-test; echo 127.0.1.1 git.test >>/run/hosts-of-test; mount --bind /run/hosts-of-test /etc/hosts',
   );
-  ends.push(async () => onHost('bash', '-c', 'umount /etc/hosts; rm /run/hosts-of-test'));
+  ends.push(async () => onHost('bash', '-c', 'umount /etc/hosts && rm /run/hosts-of-test'));
   await use({ forgeUrls: ['http://git.test:3000'], network: { nameservers: [own] } });
   expect(await inside(['git.test/3000'])).toBe('git.test/3000 a forge');
 });

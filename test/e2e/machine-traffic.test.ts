@@ -126,13 +126,16 @@ describe('a way that takes small packets only', () => {
     ip -n middle link set near mtu 1300; ip -n middle link set away mtu 1300
     ip netns exec middle nft 'table ip quiet { chain out { type filter hook output priority 0; icmp type destination-unreachable drop; }; }'
     systemd-run -q --unit=far-sends -p NetworkNamespacePath=/run/netns/far systemd-socket-activate --accept --inetd -l 80 head -c ${bytes} /dev/zero
-    systemd-run -q --unit=far-takes -p NetworkNamespacePath=/run/netns/far systemd-socket-activate --accept --inetd -l 81 sh -c 'head -c ${bytes} | wc -c'`;
+    systemd-run -q --unit=far-takes -p NetworkNamespacePath=/run/netns/far systemd-socket-activate --accept --inetd -l 81 sh -c 'head -c ${bytes} | wc -c'
+    for port in 0050 0051; do
+      until ip netns exec far sh -c "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -q :$port"; do sleep 0.05; done
+    done`;
 
   beforeAll(async () => {
     await onHost('bash', '-ec', topology);
   });
   afterAll(async () => {
-    await onHost('bash', '-c', 'systemctl stop far-sends far-takes; ip netns del far; ip netns del middle');
+    await onHost('bash', '-c', 'systemctl stop far-sends far-takes; ip link del up-small; ip netns del far; ip netns del middle');
   });
 
   const transfer = `echo mtu $(cat /sys/class/net/eth0/mtu)

@@ -23,7 +23,7 @@ const held = (): Promise<string> =>
   sh(
     'sh',
     '-c',
-    'cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -c "forgejo-runner-controller/machines\\|netns/forgejo-runner-" ; losetup --noheadings || true',
+    '{ cat /proc/[0-9]*/mountinfo; losetup --noheadings --output BACK-FILE; } 2>/dev/null | grep -c "forgejo-runner-controller/\\(machines\\|installed\\)/\\|netns/forgejo-runner-" || true',
   );
 
 describe('the unit that is shipped', () => {

@@ -18,7 +18,7 @@ export const packageTargets: readonly Target[] = [
     file: 'scripts/audit.ts',
     tests: ['test/integration/audit.test.ts'],
     mutations: [
-      ['packages for tests alone are audited, too', "['audit', '--omit=dev', '--json']", "['audit', '--json']"],
+      ['packages for tests alone are audited, too', "['audit', '--omit=dev', '--json', ", "['audit', '--json', "],
       ['a form that is not known says that nothing is', "answer['auditReportVersion'] !== 2 || typeof", 'typeof'],
       ['who was not asked is well', "'unasked' in found ? 2 : found", "'unasked' in found ? 0 : found"],
     ],
