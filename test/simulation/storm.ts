@@ -85,8 +85,10 @@ function reboot({ stage, controllers }: Storm): void {
 function loseRecords({ stage, controllers }: Storm): void {
   const controller = stage.chance.pick(controllers);
   controller.kill('and its records are lost');
-  for (const { job, machine } of controller.post.records.values()) {
-    const lost = stage.forge.jobs.get(job.handle) ?? stage.host.machines.get(machine)?.job;
+  for (const { id, job, machine } of controller.post.records.values()) {
+    // Of one that was dispatched the record may not say which job it has, and its machine may have gone.
+    const registration = [...stage.forge.registrations.values()].find(({ name }) => name === id);
+    const lost = stage.forge.jobs.get(job.handle) ?? stage.host.machines.get(machine)?.job ?? registration?.job;
     stage.host.lost.add(machine);
     if (lost !== undefined) lost.orphaned = true;
   }
