@@ -54,22 +54,28 @@ export function claimsOf(runners: readonly Runner[]): Claims {
 type Waiting = {
   readonly runner: Runner;
   readonly assignedAt: number;
-  readonly mode: Policy['mode'];
+  readonly policy: Policy;
   readonly now: number;
   /** A running job that may be its own is listed, and the forge was not asked about it since. */
   readonly suspect: Job | undefined;
 };
 
 /** What is due for one that was told its labels and has no job that is known of: to end, to be asked about, or nothing. */
-export function dueOf({ runner, assignedAt, mode, now, suspect }: Waiting): StopReason | Job | undefined {
+export function dueOf({ runner, assignedAt, policy, now, suspect }: Waiting): StopReason | Job | undefined {
   const overdueMs = now - untilOf(runner);
   if (runner.pickedAt !== undefined) {
     if (overdueMs > 0) return 'ttl';
     return now - runner.pickedAt < recogniseForMs ? suspect : undefined;
   }
   if (overdueMs > forceAfterMs) return 'ttl';
-  if (overdueMs > 0 || (mode !== 'serving' && now - assignedAt > settleMs)) return 'no-job';
+  if (overdueMs > 0 || (!isWanted(runner, policy) && now - assignedAt > settleMs)) return 'no-job';
   return suspect;
+}
+
+/** False for one that would not be started now: its labels, its profile or all of them are dispatched no more. */
+export function isWanted({ profile, job }: Pick<Runner, 'profile' | 'job'>, policy: Policy): boolean {
+  const profiles = policy.profiles.filter(({ name }) => name === profile);
+  return policy.mode === 'serving' && mistakeOf(job.labels, { ...policy, profiles }) === undefined;
 }
 
 /** The newest job that may be its own, if its forge was not asked about it since the list came. */
@@ -168,8 +174,11 @@ function madeOf(
   now: number,
   free: Places | undefined,
 ): (Runner & { readonly dispatch: Dispatch }) | DispatchRefusal {
+  // It was asked of the configuration that was in force then.
+  const mistake = mistakeOf(order.labels, policy);
+  if (mistake !== undefined || free === undefined)
+    return { reason: 'unmatched', sentence: mistake ?? 'no profile serves these labels any more' };
   const profiles = dispatchableOf(order.labels, policy.profiles);
-  if (profiles.length === 0 || free === undefined) return { reason: 'unmatched', sentence: 'no profile serves these labels any more' };
   if (free.ids.size >= policy.maxConcurrent)
     return { reason: 'capacity', sentence: `all ${policy.maxConcurrent} places are taken, warm machines included (maxConcurrent)` };
   const profile = profiles.find(({ name, max = Infinity }) => (free.perProfile.get(name) ?? 0) < max);

@@ -9,7 +9,7 @@ export type Dispatch = { readonly ttlMs: number };
 export type Dispatchable = { readonly labels: readonly string[] };
 
 export type DispatchEnd =
-  | 'no-job' // no job came to it in its time, or before a drain
+  | 'no-job' // no job came to it in its time, or before a drain or a configuration that forbids it
   | 'ttl'; // the time for which it was asked is over
 
 /** What was asked for. `ttlMs` absent: as long as the profile allows a job. */

@@ -1,7 +1,7 @@
 // Promises the next step of one runner: pure, at most one action, computed from stored facts and `now` alone (I5). A machine that works is
 // stopped only for its deadline, its cancel or an operator (I9), and nothing destructive rests on a failed read (I2).
 
-import { dueOf, isJobless, untilOf } from './dispatch.ts';
+import { dueOf, isJobless, isWanted, untilOf } from './dispatch.ts';
 import { jobKeyOf } from './naming.ts';
 import type { Absence } from './memory.ts';
 import type {
@@ -133,7 +133,7 @@ function stepOfStopping(facts: Facts, stopping: NonNullable<Runner['stop']>): Ac
 function stepOfLaunching(facts: Facts, attempts: number): Action {
   const { runner, machine, job, absence, profile, policy, now } = facts;
   if (isJobless(runner)) {
-    if (policy.mode !== 'serving' || now > untilOf(runner)) return finalize(runner, 'no-job');
+    if (!isWanted(runner, policy) || now > untilOf(runner)) return finalize(runner, 'no-job');
   } else if (job.state === 'running' || (job.state === 'absent' && (absence?.polls ?? 0) >= pollsUntilGone))
     return finalize(runner, 'job-gone');
   // No other profile's machine may be made in its place: the job goes back and is matched anew.
@@ -168,7 +168,7 @@ function stepOfAssigned(facts: Facts, assignedAt: number): Action | undefined {
 /** It waits for whichever job comes first, or has one that nobody knows yet. */
 function stepOfJobless(facts: Facts, assignedAt: number): Action | undefined {
   const { runner, policy, now, suspect } = facts;
-  const due = dueOf({ runner, assignedAt, mode: policy.mode, now, suspect });
+  const due = dueOf({ runner, assignedAt, policy, now, suspect });
   if (due === undefined || typeof due === 'string') return due === undefined ? undefined : stop(facts, due);
   return { kind: 'confirm', id: runner.id, runner, taskId: due.taskId };
 }

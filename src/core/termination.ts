@@ -33,7 +33,7 @@ const causes: Readonly<Record<EndReason, (profile: Profile, exit: MachineExit | 
   'start-timeout': ({ timeouts }) => `was given up because it did not come up within ${durationOf(timeouts.startMs)}`,
   'start-failed': () => 'was given up because it could not be made',
   'no-job': () =>
-    'was stopped because no job had come to it in the time for which it was dispatched, or before nothing more was to be started',
+    'was stopped because no job had come to it in the time for which it was dispatched, or before nothing more of its kind was to be started',
   ttl: () => 'was stopped because the time for which it was dispatched (its ttl) was over',
   operator: () => 'was ended by an operator of this controller',
 };

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import type { DispatchAnswer, DispatchWish } from '../../src/core/dispatched.ts';
-import type { Runner } from '../../src/core/model.ts';
-import { aJob, aProfile } from '../support/build.ts';
+import type { Policy, Runner } from '../../src/core/model.ts';
+import { aJob, aPolicy, aProfile } from '../support/build.ts';
 import { createRig, type Rig } from '../support/reconciler-rig.ts';
 
 const minute = 60_000;
@@ -31,6 +31,9 @@ const jobsOf = (rig: Rig): readonly number[] => [...rig.store.records.values()].
 const nothingLeft = (rig: Rig): void => {
   expect([rig.store.records.size, rig.driver.machines.size, rig.forge.rows.length]).toEqual([0, 0, 0]);
 };
+
+const reload = (rig: Rig, policy: Partial<Policy>): void =>
+  rig.reconciler.configure({ forges: [{ forge: rig.forge, url: 'http://forge.test', pollIntervalMs: 1_000 }], policy: aPolicy(policy) });
 
 /** Its runner takes that job, and says so on its console. */
 function takes(rig: Rig, id: string, job: number): void {
@@ -199,6 +202,68 @@ describe('a runner that was dispatched', () => {
     await steps(rig, 15);
     expect([...rig.store.records.keys()]).toEqual([busy]);
     expect(events(rig, 'finalize')).toMatchObject([{ runner: id, reason: 'no-job' }]);
+  });
+});
+
+describe('a reload that forbids what was dispatched', () => {
+  const other = aProfile({ name: 'other', labels: ['other'] });
+  const tightened: readonly (readonly [string, Partial<Policy>])[] = [
+    ['takes the label out of dispatch', { dispatch: { labels: ['big'] }, profiles: [aProfile()] }],
+    ['takes dispatch out', { profiles: [aProfile()] }],
+    ['takes the profile out', { dispatch, profiles: [other, aProfile({ name: 'heir' })] }],
+    ['has the profile refuse forks', { dispatch, profiles: [aProfile({ refusesForks: true })] }],
+    ['has the profile ask for repositories', { dispatch, profiles: [aProfile({ repositories: { allow: ['a/b'] } })] }],
+    ['has the profile ask for events', { dispatch, profiles: [aProfile({ events: { deny: ['pull_request'] } })] }],
+  ];
+
+  test.each(tightened)('%s: who waits is ended by the same looks, who has a job goes on', async (_, policy) => {
+    const rig = createRig({ dispatch });
+    const busy = idOf(await dispatched(rig));
+    rig.forge.queue(1);
+    takes(rig, busy, 1);
+    await steps(rig, 2);
+    const id = idOf(await dispatched(rig));
+    await steps(rig, 15);
+    reload(rig, policy);
+    await rig.step();
+    expect(recordOf(rig, id)?.stop?.reason).toBe('no-job');
+    expect(rig.forge.calls.filter((call) => call.startsWith('withhold'))).toHaveLength(1);
+    await steps(rig, 3);
+    expect([...rig.store.records.keys()]).toEqual([busy]);
+    expect(recordOf(rig, busy)?.stop).toBeUndefined();
+  });
+
+  test.each(tightened)('%s: one that is not up yet never is', async (_, policy) => {
+    const rig = createRig({ dispatch });
+    rig.driver.fail('start', { times: 1 });
+    const id = idOf(await dispatched(rig));
+    reload(rig, policy);
+    await steps(rig, 3);
+    nothingLeft(rig);
+    expect(events(rig, 'finalize')).toMatchObject([{ runner: id, reason: 'no-job' }]);
+    expect(events(rig, 'assign')).toEqual([]);
+  });
+
+  test('I9 and comes when it has just taken a job leaves it at work: it is asked once more', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    await steps(rig, 15);
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    rig.forge.fail('jobs', 1);
+    reload(rig, {});
+    await steps(rig, 5);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 } });
+    expect(recordOf(rig, id)?.stop).toBeUndefined();
+  });
+
+  test('is heard by an order that no plan has taken yet', async () => {
+    const rig = createRig({ dispatch });
+    const answer = rig.reconciler.dispatch(wish, 'test');
+    reload(rig, {});
+    await rig.step();
+    expect(await answer).toMatchObject({ runners: [], refused: { reason: 'unmatched' } });
+    nothingLeft(rig);
   });
 });
 
