@@ -17,6 +17,8 @@ const forceAfterMs = 10_000;
 const settleMs = 10_000;
 /** What tells which job it took is on its console and in the forge's list by then, or never. */
 const recogniseForMs = 30_000;
+/** A task that was not its own by then may run on for hours. One that hid behind it all the same is found so often. */
+const askAgainMs = 60_000;
 
 /** What stands on the record of a runner until it is known which job it has. */
 function noJobOf(labels: readonly string[]): JobRef {
@@ -78,11 +80,14 @@ export function isWanted({ profile, job }: Pick<Runner, 'profile' | 'job'>, poli
   return policy.mode === 'serving' && mistakeOf(job.labels, { ...policy, profiles }) === undefined;
 }
 
-/** The newest job that may be its own, if its forge was not asked about it since the list came. */
-export function suspectOf(runner: Runner, { jobs, dispatching }: World, claims: Claims): Job | undefined {
+/** The newest job that may be its own, if its forge was not asked about it since the list came, nor often enough before. */
+export function suspectOf(runner: Runner, { jobs, dispatching }: World, claims: Claims, now: number): Job | undefined {
   const reading = jobs.get(runner.forge);
-  if (reading?.state !== 'known' || (dispatching.asked.get(runner.id) ?? -1) >= reading.value.poll) return undefined;
-  return candidatesOf(runner, reading.value.jobs).find((job) => !claims.has(jobKeyOf(job)));
+  const asked = dispatching.asked.get(runner.id);
+  if (reading?.state !== 'known' || (asked?.poll ?? -1) >= reading.value.poll) return undefined;
+  const newest = candidatesOf(runner, reading.value.jobs).find((job) => !claims.has(jobKeyOf(job)));
+  const isOld = asked !== undefined && asked.taskId === newest?.taskId && now - asked.since >= recogniseForMs;
+  return isOld && now - asked.at < askAgainMs ? undefined : newest;
 }
 
 /**

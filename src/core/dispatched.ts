@@ -56,6 +56,9 @@ export type Dispatching = {
   readonly orders: readonly DispatchOrder[];
   /** By jobKeyOf: waiting jobs that are left to a runner that was asked for, and since when. */
   readonly offers: ReadonlyMap<string, number>;
-  /** By runner: the poll upon which its forge was last asked whether it has a job. */
-  readonly asked: ReadonlyMap<RunnerId, number>;
+  /** By runner: how its forge was last asked whether it has a job. */
+  readonly asked: ReadonlyMap<RunnerId, Asked>;
 };
+
+/** Upon which poll and when, for which task as the newest that may be its own, and when for that one first. */
+export type Asked = { readonly poll: number; readonly at: number; readonly taskId: number; readonly since: number };

@@ -32,7 +32,7 @@ function stepsOf(world: World, policy: Policy, now: number): Action[] {
   const claims = claimsOf(world.runners);
   return world.runners.flatMap((runner) => {
     const sighting = sightingOf(runner, world.jobs.get(runner.forge), indexes.get(runner.forge));
-    const suspect = isJobless(runner) ? suspectOf(runner, world, claims) : undefined;
+    const suspect = isJobless(runner) ? suspectOf(runner, world, claims, now) : undefined;
     const action = stepOf(runner, machines.get(runner.machine), world, policy, now, sighting, suspect);
     return action === undefined ? [] : [action];
   });

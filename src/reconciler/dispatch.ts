@@ -2,7 +2,7 @@
 // it becomes known which job such a runner took. What is remembered can be lost without losing a job.
 
 import { candidatesOf, mistakeOf, offersAfter } from '../core/dispatch.ts';
-import type { Dispatches, DispatchAnswer, Dispatching, DispatchMistake, DispatchOrder, DispatchWish } from '../core/dispatched.ts';
+import type { Asked, Dispatches, DispatchAnswer, Dispatching, DispatchMistake, DispatchOrder, DispatchWish } from '../core/dispatched.ts';
 import type { Action, Credentials, ForgeName, Job, Policy, Runner, World } from '../core/model.ts';
 import { factsOf, forgeOf, type Hands } from './hands.ts';
 
@@ -12,7 +12,7 @@ export type DispatchMemory = {
   /** For a tick: with the orders that its plan is to answer. */
   look(world: Omit<World, 'absences'>, now: number): Dispatching;
   /** A runner is asked about upon the list that this world has. */
-  asks(action: Extract<Action, { readonly kind: 'confirm' }>, world: World | undefined): void;
+  asks(action: Extract<Action, { readonly kind: 'confirm' }>, world: World | undefined, now: number): void;
   /** Resolves with what the next plan makes of it. */
   order(order: DispatchOrder): Promise<DispatchAnswer>;
   answered(answers: Dispatches['dispatches']): void;
@@ -24,7 +24,7 @@ export type DispatchMemory = {
 
 export function createDispatchMemory(): DispatchMemory {
   const orders = new Map<DispatchOrder, (answer: DispatchAnswer) => void>();
-  const asked = new Map<string, number>();
+  const asked = new Map<string, Asked>();
   let offers: ReadonlyMap<string, number> = new Map();
   let closed = false;
 
@@ -36,9 +36,11 @@ export function createDispatchMemory(): DispatchMemory {
       for (const id of asked.keys()) if (!alive.has(id)) asked.delete(id);
       return { orders: [...orders.keys()], offers, asked: new Map(asked) };
     },
-    asks({ id, runner }, world) {
+    asks({ id, runner, taskId }, world, now) {
       const reading = world?.jobs.get(runner.forge);
-      if (runner.dispatch !== undefined && reading?.state === 'known') asked.set(id, reading.value.poll);
+      if (runner.dispatch === undefined || reading?.state !== 'known') return;
+      const before = asked.get(id);
+      asked.set(id, { poll: reading.value.poll, at: now, taskId, since: before?.taskId === taskId ? before.since : now });
     },
     order: (order) =>
       closed ? Promise.resolve(refusalOf(order)) : new Promise<DispatchAnswer>((resolve) => void orders.set(order, resolve)),

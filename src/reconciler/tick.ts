@@ -99,7 +99,7 @@ function begin(loop: Loop, action: Action, now: number): void {
     loop.lastSlot = action.runner.slot;
     loop.pollers.get(action.runner.forge)?.stir(now);
   }
-  if (action.kind === 'confirm') loop.dispatch.asks(action, loop.world);
+  if (action.kind === 'confirm') loop.dispatch.asks(action, loop.world, now);
   if (action.kind === 'warm') loop.lastSlot = action.slot;
   loop.history.begun(action, now);
   loop.queue.add(action);

@@ -35,6 +35,8 @@ export const dispatchTargets: readonly Target[] = [
       ['one that nobody can ask about is kept', "if (overdueMs > forceAfterMs) return 'ttl';", ''],
       ['one that has a job nobody knows is asked about for ever', '< recogniseForMs', '< Infinity'],
       ['a forge is asked at every tick', '?? -1) >= reading.value.poll)', '?? -1) > reading.value.poll)'],
+      ['a forge is asked upon every list while a foreign job runs', 'now - asked.since >= recogniseForMs', 'now < asked.since'],
+      ['a job that hid behind a foreign one is never found', 'now - asked.at < askAgainMs', 'true'],
       ['a forge is asked about jobs that cannot be its own', 'each.taskId > 0 && serves(job, each)', 'each.taskId > 0'],
     ],
   },

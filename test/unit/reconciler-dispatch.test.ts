@@ -179,6 +179,34 @@ describe('a runner that was dispatched', () => {
     expect(asked()).toBe(2);
   });
 
+  test('is asked about seldom while the same foreign job runs on, and at once when a newer one does', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    const asked = (): number => rig.forge.calls.filter((call) => call.startsWith('registration ')).length;
+    rig.forge.queue(6, { state: 'running', taskId: 8 });
+    await steps(rig, 30);
+    const first = asked();
+    expect(first).toBeGreaterThan(20);
+    await steps(rig, 600);
+    expect(asked() - first).toBeLessThan(15);
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    await steps(rig, 2);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 } });
+  });
+
+  test('whose job is listed late, behind a newer foreign one that runs on, is found all the same', async () => {
+    const rig = createRig({ dispatch });
+    const id = idOf(await dispatched(rig));
+    rig.forge.queue(6, { state: 'running', taskId: 9_000 });
+    await steps(rig, 100);
+    expect(recordOf(rig, id)?.pickedAt).toBeUndefined();
+    rig.forge.queue(1);
+    takes(rig, id, 1);
+    await steps(rig, 65);
+    expect(recordOf(rig, id)).toMatchObject({ job: { id: 1 } });
+  });
+
   test('whose machine dies with a job that nobody knew has that job reported: Forgejo says whose task it is', async () => {
     const rig = createRig({ dispatch });
     const id = idOf(await dispatched(rig));
