@@ -63,7 +63,10 @@ async function launch(hands: Hands, planned: Runner): Promise<void> {
   const place = hands.forges.get(planned.forge)?.place;
   const runner = known ?? (place === undefined ? planned : { ...planned, place });
   const profile = profileOf(runner, hands.policy());
+  // Who asked for it has been told that it is not started: nothing is begun, or the next plan takes away what is.
+  if (known === undefined && hands.condemned(runner.id)) return;
   if (known === undefined || ledger.isDoubtful(runner.id)) await ledger.save(runner);
+  if (hands.condemned(runner.id)) return;
   // What was resumed lay on the disk for as long as nobody was there.
   const recorded = known === undefined ? { recordedMs: clock.now() - runner.createdAt } : {};
   log.info('launch', {

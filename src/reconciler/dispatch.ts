@@ -66,8 +66,9 @@ function refusalOf(order: DispatchOrder): DispatchAnswer {
   return { order, runners: [], refused: { reason: 'draining', sentence: 'the service is ending, and starts nothing more' } };
 }
 
-/** Less than a client waits for an answer. */
+/** For a plan, and for that and the records: less than the five seconds that a client waits for an answer. */
 const patienceMs = 3_000;
+const answerMs = 4_000;
 
 type Asking = {
   readonly memory: DispatchMemory;
@@ -79,26 +80,21 @@ type Asking = {
 };
 
 /**
- * Resolves when the records of all that are started are safe: from then on a crash loses none. One whose record could not be written is ended,
- * should it be there all the same, and counts as refused.
+ * Resolves when the records of all that are started are safe: from then on a crash loses none. One whose record could not be written, or not in
+ * time, is ended, should it be there all the same, and counts as refused.
  */
 export async function dispatch(asking: Asking, wish: DispatchWish, by: string): Promise<DispatchAnswer | DispatchMistake> {
-  const { memory, hands, policy, forges, condemned, wake } = asking;
+  const { memory, hands, policy, forges, wake } = asking;
   const order = orderOf(wish, policy, forges);
   if ('mistake' in order) return order;
+  const begunAt = hands.clock.now();
   const planned = memory.order(order);
   wake();
   const patience = new AbortController();
   void withdrawLate(asking, order, patience.signal);
   const answer = await planned;
   patience.abort();
-  const sure = await Promise.all(answer.runners.map(async (runner) => ({ runner, sure: await hands.ledger.whenSure(runner.id) })));
-  const runners = sure.flatMap((each) => (each.sure ? [each.runner] : []));
-  for (const each of sure) if (!each.sure) condemned.add(each.runner.id);
-  const refused =
-    runners.length < answer.runners.length
-      ? ({ reason: 'store-failed', sentence: 'records cannot be written: the log of the service says why' } as const)
-      : answer.refused;
+  const { runners, refused } = await recorded(asking, answer, begunAt + answerMs - hands.clock.now());
   const { forge, labels, count, ttlMs } = order;
   const facts = { by, order: 'dispatch', forge, labels, wanted: count, accepted: runners.length, runners: runners.map(({ id }) => id) };
   hands.log.info(
@@ -115,6 +111,31 @@ async function withdrawLate({ memory, hands }: Asking, order: DispatchOrder, sig
   const sentence = 'no look at the world has ended in time (a forge is slow, most likely); nothing was started, ask again';
   if (!signal.aborted) memory.withdraw({ order, runners: [], refused: { reason: 'late', sentence } });
 }
+
+/** The same without those whose records are not safe after that time. Their launch may wait in line behind slow ones, which takes no notice of who asks. */
+async function recorded({ hands, condemned }: Asking, answer: DispatchAnswer, ms: number): Promise<Omit<DispatchAnswer, 'order'>> {
+  const { ledger, clock } = hands;
+  const patience = new AbortController();
+  const giveUp = async (): Promise<boolean> => {
+    await clock.sleep(Math.max(0, ms), patience.signal);
+    if (patience.signal.aborted) return false;
+    for (const { id } of answer.runners) ledger.giveUp(id);
+    return true;
+  };
+  const late = giveUp();
+  const sure = await Promise.all(answer.runners.map(async (runner) => ({ runner, sure: await ledger.whenSure(runner.id) })));
+  patience.abort();
+  for (const each of sure) if (!each.sure) condemned.add(each.runner.id);
+  const runners = sure.flatMap((each) => (each.sure ? [each.runner] : []));
+  if (runners.length === answer.runners.length) return answer;
+  return { runners, refused: (await late) ? lateSteps : unwritten };
+}
+
+const lateSteps = {
+  reason: 'late',
+  sentence: 'so many machines start or end that the rest had no turn in time, or the disk is slow; none of it is started, ask again',
+} as const;
+const unwritten = { reason: 'store-failed', sentence: 'records cannot be written: the log of the service says why' } as const;
 
 function orderOf({ forge, ...rest }: DispatchWish, policy: Policy, forges: readonly ForgeName[]): DispatchOrder | DispatchMistake {
   if (policy.dispatch === undefined)

@@ -4,7 +4,7 @@
 import type { Clock } from '../clock.ts';
 import { isJobless } from '../core/dispatch.ts';
 import { jobKeyOf } from '../core/naming.ts';
-import type { ForgeName, Policy, Runner } from '../core/model.ts';
+import type { ForgeName, Policy, Runner, RunnerId } from '../core/model.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ControllerError } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -20,6 +20,8 @@ export type Hands = {
   readonly policy: () => Policy;
   /** True while the forge has not answered for long enough to know who is at work. */
   readonly fresh: (forge: ForgeName) => boolean;
+  /** True for a runner that is to be ended, whatever was planned for it before. */
+  readonly condemned: (id: RunnerId) => boolean;
 };
 
 /** The names under which every log line speaks of a runner. */

@@ -12,6 +12,8 @@ export type Ledger = {
   readonly isDoubtful: (id: RunnerId) => boolean;
   /** Resolves when the first writing of that record is over: true when it is on the disk. */
   readonly whenSure: (id: RunnerId) => Promise<boolean>;
+  /** Whoever waits for that is told now that it is not. */
+  readonly giveUp: (id: RunnerId) => void;
   /** No record is written for the first time any more: whoever waits for one is told. */
   readonly close: () => void;
   /** Durable first, visible after. */
@@ -38,6 +40,7 @@ export function createLedger(store: Store, initial: readonly Runner[]): Ledger {
       if (failed.has(id)) return Promise.resolve(false);
       return new Promise<boolean>((resolve) => void waiting.set(id, resolve));
     },
+    giveUp: (id) => tell(id, false),
     close() {
       for (const id of waiting.keys()) tell(id, false);
     },

@@ -111,6 +111,7 @@ export function createLoop(options: ReconcilerOptions): Loop {
     log,
     policy: () => policyOf(loop),
     fresh: (forge) => pollers.get(forge)?.fresh(clock.now()) ?? true,
+    condemned: (id) => loop.condemned.has(id),
   };
   const queue = createQueue(options.maxActions ?? defaultMaxActions, {
     run: (action) => act(hands, action),

@@ -27,7 +27,9 @@ export async function tick(loop: Loop): Promise<void> {
   loop.world = world;
   history.forget(world, now);
   loop.warmth.look(world, loop.settings.policy, now);
-  for (const id of loop.condemned) if (!hands.ledger.all().some((runner) => runner.id === id)) loop.condemned.delete(id);
+  // One whose launch waits in line has no record yet.
+  const underWay = loop.queue.ids();
+  for (const id of loop.condemned) if (hands.ledger.get(id) === undefined && !underWay.has(id)) loop.condemned.delete(id);
   noteHost(loop, world, now);
   const { actions, denials, dispatches } = plan(world, policyOf(loop), now);
   loop.denials = denials;

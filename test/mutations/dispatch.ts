@@ -44,18 +44,28 @@ export const dispatchTargets: readonly Target[] = [
     file: 'src/reconciler/dispatch.ts',
     tests,
     mutations: [
-      ['an order is answered before its records are safe', 'sure: await hands.ledger.whenSure(runner.id)', 'sure: true'],
+      ['an order is answered before its records are safe', 'sure: await ledger.whenSure(runner.id)', 'sure: true'],
       ['one whose record could not be written goes on', 'if (!each.sure) condemned.add(', 'if (!each.sure) condemned.delete('],
       ['an order that comes at the end is forgotten', 'for (const [order, resolve] of orders) resolve(refusalOf(order));', ''],
       ['the words of any task are believed', 'candidates.find(({ taskId }) => taskId === task)', 'candidates[0]'],
       ['an order that was refused for being late is started after all', 'orders.delete(answer.order);\n    },', '},'],
+      ['an order waits for as long as its records take', 'begunAt + answerMs - hands.clock.now()', 'Infinity'],
       ['an order is in no line of the journal', "'order',\n    {", "'maintenance',\n    {"],
     ],
   },
   {
     file: 'src/reconciler/act.ts',
     tests,
-    mutations: [['only the first of the jobs that may be its own is reported', "if (outcome === 'reported') return true;", 'return true;']],
+    mutations: [
+      ['only the first of the jobs that may be its own is reported', "if (outcome === 'reported') return true;", 'return true;'],
+      ['one whose record came too late goes on', '  if (hands.condemned(runner.id)) return;\n', ''],
+      ['one that waited in line for too long is put on record', 'known === undefined && hands.condemned(runner.id)', 'false'],
+    ],
+  },
+  {
+    file: 'src/reconciler/tick.ts',
+    tests,
+    mutations: [['that one in line was refused is forgotten', ' && !underWay.has(id)', '']],
   },
   {
     file: 'src/reconciler/doubt.ts',

@@ -1,10 +1,10 @@
 // Runners that a person asked for, tick by tick: made, found again after a crash, given whatever job comes, ended when their time is over.
 
-import { describe, expect, test } from 'vitest';
-import type { DispatchAnswer, DispatchWish } from '../../src/core/dispatched.ts';
+import { describe, expect, test, vi } from 'vitest';
+import type { DispatchAnswer, DispatchMistake, DispatchWish } from '../../src/core/dispatched.ts';
 import type { Policy, Runner } from '../../src/core/model.ts';
 import { aJob, aPolicy, aProfile } from '../support/build.ts';
-import { createRig, type Rig } from '../support/reconciler-rig.ts';
+import { createRig, flushed, type Rig } from '../support/reconciler-rig.ts';
 
 const minute = 60_000;
 const dispatch = { labels: ['debian', 'big'] };
@@ -14,7 +14,10 @@ const wish: DispatchWish = { labels: ['debian'], count: 1, ttlMs: 20 * minute };
 async function dispatched(rig: Rig, over: Partial<DispatchWish> = {}): Promise<DispatchAnswer> {
   const answering = rig.reconciler.dispatch({ ...wish, ...over }, 'test');
   await rig.step();
-  const answer = await answering;
+  return accepted(await answering);
+}
+
+function accepted(answer: DispatchAnswer | DispatchMistake): DispatchAnswer {
   if ('mistake' in answer) throw new Error(answer.sentence);
   return answer;
 }
@@ -23,7 +26,7 @@ async function steps(rig: Rig, count: number, ms = 1_000): Promise<void> {
   for (let n = 0; n < count; n += 1) await rig.step(ms);
 }
 
-const idOf = ({ runners: [runner] }: DispatchAnswer): string => runner?.id ?? '';
+const idOf = ({ runners: [runner] }: Pick<DispatchAnswer, 'runners'>): string => runner?.id ?? '';
 const recordOf = (rig: Rig, id: string): Runner | undefined => rig.store.records.get(id);
 const events = (rig: Rig, event: string) => rig.log.lines.filter((line) => line.event === event).map(({ facts }) => facts);
 /** The jobs of the records; 0 is none yet. */
@@ -402,6 +405,43 @@ describe('an order', () => {
     await ticking;
     await steps(rig, 3);
     nothingLeft(rig);
+  });
+
+  test('that waits in line behind slow steps is refused in time for who asks, and nothing of it is started later', async () => {
+    const rig = createRig({ dispatch, maxConcurrent: 40, slots: 60 });
+    const release = rig.driver.hold('start');
+    for (let id = 1; id <= 31; id += 1) rig.forge.queue(id);
+    const answer = rig.reconciler.dispatch({ ...wish, count: 2 }, 'test');
+    rig.clock.advance(1_000);
+    await rig.reconciler.tick();
+    await flushed();
+    rig.clock.advance(3_000);
+    const { runners, refused } = accepted(await answer);
+    expect([runners.length, refused]).toMatchObject([1, { reason: 'late', sentence: expect.stringContaining('ask again') }]);
+    expect(events(rig, 'order')).toMatchObject([{ wanted: 2, accepted: 1, reason: 'late' }]);
+    await rig.reconciler.tick();
+    release();
+    await steps(rig, 3);
+    expect([...rig.store.records.keys()].filter((id) => id.startsWith('jd'))).toEqual(runners.map(({ id }) => id));
+    expect(rig.store.log.filter((entry) => entry.startsWith('put jd')).every((entry) => entry.includes(idOf({ runners })))).toBe(true);
+  });
+
+  test('whose record is written too slowly is refused, and that record goes again before anything is handed a job', async () => {
+    const rig = createRig({ dispatch });
+    const disk = Promise.withResolvers<undefined>();
+    vi.spyOn(rig.store, 'put').mockImplementationOnce(async (runner) => {
+      await disk.promise;
+      await rig.store.put(runner);
+    });
+    const answer = rig.reconciler.dispatch(wish, 'test');
+    await rig.reconciler.tick();
+    await flushed();
+    rig.clock.advance(4_000);
+    expect(await answer).toMatchObject({ runners: [], refused: { reason: 'late' } });
+    disk.resolve(undefined);
+    await steps(rig, 3);
+    nothingLeft(rig);
+    expect(rig.driver.calls.filter(({ verb }) => verb === 'start' || verb === 'assign')).toEqual([]);
   });
 
   test('that comes when the service ends is refused, not forgotten', async () => {
