@@ -5,11 +5,13 @@ import { guardedPathsOf, type Config } from './config/config.ts';
 import type { Fault } from './doctor.ts';
 import { looseOf, type Loose } from './ownership.ts';
 
-type Looked = Pick<Config, 'stateDir' | 'cacheDir' | 'profiles' | 'forges' | 'http' | 'telemetry'>;
+type Looked = Pick<Config, 'controllerId' | 'stateDir' | 'cacheDir' | 'profiles' | 'forges' | 'http' | 'telemetry'>;
 
 /** One fault for each place that is loose. `file`: where the configuration was read, if not from the environment alone. */
 export function looseEnds(config: Looked, file: string | undefined): readonly Fault[] {
-  const whole = [config.stateDir, ...(file === undefined ? [] : [file])];
+  // Whoever may write there could have root format what a link of theirs leads to.
+  const caches = config.profiles.some(({ cache }) => cache !== undefined) ? [`${config.cacheDir}/${config.controllerId}`] : [];
+  const whole = [config.stateDir, ...caches, ...(file === undefined ? [] : [file])];
   // A file with a secret may be somebody's own: who may read and write it is told of each by itself.
   const others = guardedPathsOf(config).filter((path) => !whole.includes(path));
   const faults = new Map<string, { readonly loose: Loose; readonly paths: string[] }>();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { looseEnds } from '../../src/daemon-ownership.ts';
+import { aProfile } from '../support/build.ts';
 import { basicEnv, goodToken, load } from '../support/config-fixture.ts';
 
 let folder: string;
@@ -42,6 +43,21 @@ test('the state directory and the configuration are to be root’s themselves, o
   expect((await found()).map(({ remedy }) => remedy)).toEqual([`chmod go-w ${folder}/state`, `chmod go-w ${folder}/etc/config.yaml`]);
   await chmod(join(folder, 'secrets'), 0o770);
   expect((await found()).map(({ remedy }) => remedy)).toContain(`chmod go-w ${folder}/secrets`);
+});
+
+test('where caches lie is to be root’s itself, as soon as a profile has one', async () => {
+  await mkdir(join(folder, 'cache/ours'), { recursive: true, mode: 0o755 });
+  const config = await load({ env: { ...basicEnv, STATE_DIR: join(folder, 'state') }, files: { '/run/secrets/forgejo-token': goodToken } });
+  const faults = (profiles: typeof config.profiles) =>
+    looseEnds({ ...config, controllerId: 'ours', cacheDir: join(folder, 'cache'), profiles }, undefined).map(({ remedy }) => remedy);
+  const keeping = [aProfile({ cache: { path: '/cache', maxBytes: 1, maxAgeMs: 1 } })];
+  for (const name of ['cache', 'cache/ours']) {
+    expect(faults(keeping)).toEqual([]);
+    await chmod(join(folder, name), 0o775);
+    expect(faults(keeping)).toEqual([`chmod go-w ${join(folder, name)}`]);
+    expect(faults(config.profiles)).toEqual([]);
+    await chmod(join(folder, name), 0o755);
+  }
 });
 
 test('a place that cannot be looked at is told, and not taken for well', async () => {
