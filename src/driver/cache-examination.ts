@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises';
 import type { Profile } from '../core/model.ts';
 import { faultAt, wellAt, type Finding } from '../doctor.ts';
 import { freeAfter, sizeOf } from './cache-image.ts';
-import { cachesIn, inUse } from './cache-files.ts';
+import { cachesIn, inUse, realFolder } from './cache-files.ts';
 
 export type CacheQuestion = {
   readonly folder: string;
@@ -20,8 +20,10 @@ const place = { area: 'host', name: 'caches' };
 export async function examineCaches({ folder, nearest, profiles, minFreeDiskBytes }: CacheQuestion): Promise<readonly Finding[]> {
   const keeping = profiles.flatMap(({ name, cache }) => (cache === undefined ? [] : [{ name, bytes: sizeOf(cache.maxBytes) }]));
   if (keeping.length === 0) return [];
-  const [{ bavail, bsize }, caches, used] = [await statfs(nearest), await cachesIn(folder), inUse()];
-  const [growing, idle] = [caches.filter(({ path }) => used.has(path)), caches.filter(({ path }) => !used.has(path))];
+  const real = await realFolder(folder);
+  const [{ bavail, bsize }, caches, { paths, unlinked }] = [await statfs(nearest), await cachesIn(real), inUse(real)];
+  const growing = [...caches.filter(({ path }) => paths.has(path)), ...unlinked];
+  const idle = caches.filter(({ path }) => !paths.has(path));
   // Those that nobody uses give way to those that somebody does.
   const room = idle.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, freeAfter(bavail * bsize, growing) - minFreeDiskBytes);
   const all = caches.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);

@@ -1,10 +1,11 @@
 // Promises to know by looking alone which caches there are, what each takes of the disk, and which of them machines have now.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, realpath, statfs } from 'node:fs/promises';
 import { isCacheName } from '../core/cache.ts';
-import { superblockAt, superblockBytes, type CacheImage } from './cache-image.ts';
-import { namesIn } from './presence.ts';
+import { errnoOf } from '../errors.ts';
+import { fullOf, superblockAt, superblockBytes, type CacheImage } from './cache-image.ts';
+import { namesIn, textAt } from './presence.ts';
 
 const ending = '.ext4';
 const draft = `${ending}.new`;
@@ -13,6 +14,16 @@ export type CacheFile = CacheImage & { readonly name: string; readonly path: str
 
 export function cachePathOf(folder: string, name: string): string {
   return `${folder}/${name}${ending}`;
+}
+
+/** As the kernel names it under a loop device: no link on the way. What is not there has no other name. */
+export async function realFolder(folder: string): Promise<string> {
+  try {
+    return await realpath(folder);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return folder;
+    throw error;
+  }
 }
 
 /** Those of a controller, the longest unused first. What has another name is somebody else's. */
@@ -50,10 +61,52 @@ export function draftsIn(folder: string): readonly string[] {
     .map((file) => `${folder}/${file}`);
 }
 
-/** Files under loop devices: those that machines have now are among them, and no other cache can grow. */
-export function inUse(): ReadonlySet<string> {
-  const loops = namesIn('/sys/block').filter((name) => name.startsWith('loop'));
-  return new Set(loops.map((name) => backingOf(name)).filter((path) => path !== undefined));
+export type InUse = {
+  /** Files under loop devices: those that machines have now are among them, and no other cache can grow. */
+  readonly paths: ReadonlySet<string>;
+  /** Those of the folder that machines have and that no path leads to any more. What they take cannot be seen: as if all were still to come. */
+  readonly unlinked: readonly Pick<CacheImage, 'bytes' | 'allocatedBytes'>[];
+};
+
+/** As the kernel ends the name of what was unlinked. */
+const unlinkedEnding = `${ending} (deleted)`;
+
+export function inUse(folder: string, devices = '/sys/block'): InUse {
+  const loops = loopsIn(devices);
+  const gone = loops.filter(({ path }) => path.startsWith(`${folder}/`) && path.endsWith(unlinkedEnding));
+  const unlinked = gone.map(({ device }) => ({ bytes: Number(textAt(`${device}/size`) ?? 0) * 512, allocatedBytes: 0 }));
+  return { paths: new Set(loops.map(({ path }) => path)), unlinked };
+}
+
+/** Why one that machines have is to be made anew, as its file says only when it is unmounted: it is full by now. */
+export async function filledOf({ path, bytes }: Pick<CacheFile, 'path' | 'bytes'>): Promise<string | undefined> {
+  const device = loopsIn('/sys/block').find((each) => each.path === path)?.device;
+  const number = device === undefined ? undefined : textAt(`${device}/dev`)?.trim();
+  if (number === undefined) return undefined;
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
+  const target = mounts
+    .find((fields) => fields[2] === number)?.[4]
+    ?.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(parseInt(octal, 8)));
+  if (target === undefined) return undefined;
+  try {
+    const found = await statfs(target);
+    // Unmounted meanwhile: that is the host's own disk.
+    return found.blocks * found.bsize > bytes ? undefined : fullOf(found);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Those that have a file under them. */
+function loopsIn(devices: string): readonly { readonly device: string; readonly path: string }[] {
+  const names = namesIn(devices).filter((name) => name.startsWith('loop'));
+  return names.flatMap((name) => {
+    const [device, path] = [`${devices}/${name}`, backingOf(`${devices}/${name}`)];
+    return path === undefined ? [] : [{ device, path }];
+  });
 }
 
 function filesIn(folder: string): readonly string[] {
@@ -63,9 +116,9 @@ function filesIn(folder: string): readonly string[] {
 }
 
 /** The file under a loop device; undefined for one that has none. */
-function backingOf(loop: string): string | undefined {
+function backingOf(device: string): string | undefined {
   try {
-    return readFileSync(`/sys/block/${loop}/loop/backing_file`, 'utf8').trimEnd();
+    return readFileSync(`${device}/loop/backing_file`, 'utf8').trimEnd();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') return undefined;

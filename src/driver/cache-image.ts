@@ -30,10 +30,13 @@ export function wornOf({ bytes, superblock }: CacheImage, { maxBytes, maxAgeMs }
   if (view.byteLength < superblockBytes || view.getUint16(at.magic, true) !== magic) return 'it cannot be read';
   if (bytes !== sizeOf(maxBytes)) return 'its size is another now (cache.maxSize)';
   if (wallNow - view.getUint32(at.madeAt, true) * 1_000 > maxAgeMs) return 'it was old (cache.maxAge)';
-  const used = (free: number, all: number): number => 1 - view.getUint32(free, true) / view.getUint32(all, true);
-  return used(at.freeBlocks, at.blocks) >= fullShare || used(at.freeInodes, at.inodes) >= fullShare
-    ? 'it was full (cache.maxSize)'
-    : undefined;
+  const read = (field: number): number => view.getUint32(field, true);
+  return fullOf({ blocks: read(at.blocks), bfree: read(at.freeBlocks), files: read(at.inodes), ffree: read(at.freeInodes) });
+}
+
+/** As statfs has it. Why it is to be made anew, if it is full. */
+export function fullOf({ blocks, bfree, files, ffree }: Record<'blocks' | 'bfree' | 'files' | 'ffree', number>): string | undefined {
+  return 1 - bfree / blocks >= fullShare || 1 - ffree / files >= fullShare ? 'it was full (cache.maxSize)' : undefined;
 }
 
 /** A file of whole KiB. */

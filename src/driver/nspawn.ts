@@ -103,11 +103,12 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
     return turn;
   }
 
-  async function prepare(wanted: NspawnSettings): Promise<Prepared> {
+  /** `must`: what machines can do without is to be there, too. */
+  async function prepare(wanted: NspawnSettings, must: boolean): Promise<Prepared> {
     mkdirSync(`${stateDir}/machines`, { recursive: true, mode: 0o700 });
     mkdirSync(`${stateDir}/exits`, { recursive: true, mode: 0o700 });
     await checkHost({ ...input, profiles: wanted.profiles });
-    await caches.prepare(wanted.profiles);
+    await caches.prepare(wanted.profiles, must);
     const templates = new Map(wanted.profiles.map((profile) => [imageKeyOf(profile), profile]));
     const resolvers = await resolversOf(network);
     const urls = [...new Set([...forgeUrls, ...wanted.forgeUrls])];
@@ -129,7 +130,8 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
   }
 
   async function check(): Promise<void> {
-    const attempt = inTurn(() => prepare({ profiles, forgeUrls: [] }));
+    // Whoever starts the service is told what is wrong; later, jobs would stand still for it.
+    const attempt = inTurn(() => prepare({ profiles, forgeUrls: [] }, lastPrepared === undefined));
     // A failed check must not be remembered: the next start tries again.
     prepared = attempt;
     try {
@@ -142,7 +144,7 @@ export function createNspawnDriver(input: NspawnDriverInput, way: Way = transien
 
   async function configure(settings: NspawnSettings): Promise<void> {
     await inTurn(async () => {
-      const found = await prepare(settings);
+      const found = await prepare(settings, true);
       prepared = Promise.resolve(found);
       ({ profiles, minFreeDiskBytes = minFreeDiskBytes } = settings);
       for (const url of settings.forgeUrls) forgeUrls.add(url);

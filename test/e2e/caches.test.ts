@@ -2,7 +2,8 @@
 // job comes to harm by it; and that nothing of it stays mounted.
 
 import { readFileSync } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createNspawnDriver } from '../../src/driver/nspawn.ts';
 import { assignmentOf, seen } from '../contract/driver-contract.ts';
@@ -82,7 +83,47 @@ test('two jobs at once share it, and the end of the one takes nothing from the o
   expect(await job('cat a b', ours)).toBe('one\ntwo');
 });
 
+test('one that is full while a job has it is not handed on: the next job has a new one, and who has it keeps it', async () => {
+  await world.driver.start({ id: second, slot: 1, profile: world.profile, runtimeMaxMs: 60_000, cache: ours });
+  const kept = await stat(imageOf(ours));
+  expect(await job('echo one >a; head -c 100M /dev/zero >b', ours)).toContain('No space left on device');
+  expect(await job('ls -A; echo two >c', ours, 4)).toBe('');
+  expect(await job('ls -A', ours)).toBe('c');
+  expect((await stat(imageOf(ours))).ino).not.toBe(kept.ino);
+  const mounted = `${world.input.stateDir}/machines/${second}/cache/mounted`;
+  expect((await readdir(mounted)).toSorted()).toEqual(['a', 'b']);
+});
+
 describe('the host', () => {
+  test('knows what is in use also where a link leads to it, and leaves it alone', async () => {
+    const link = `${String(world.input.cacheDir)}-link`;
+    await symlink(String(world.input.cacheDir), link);
+    try {
+      const { cache: _, ...without } = world.profile;
+      const input = { ...world.input, cacheDir: link };
+      await world.driver.start({ id: second, slot: 1, profile: world.profile, runtimeMaxMs: 60_000, cache: ours });
+      await createNspawnDriver({ ...input, profiles: [without] }).check();
+      expect(await readdir(dirname(imageOf(ours)))).toEqual(['default-7.ext4']);
+    } finally {
+      await rm(link);
+    }
+  });
+
+  test('runs machines when what jobs keep lies nowhere any more, and tells who starts the service', async () => {
+    const place = String(world.input.cacheDir);
+    await rename(place, `${place}-away`);
+    await writeFile(place, '');
+    try {
+      await world.driver.check();
+      expect(await job('ls -A; echo mine >c && cat c', ours)).toBe('mine');
+      await expect(createNspawnDriver(world.input).check()).rejects.toMatchObject({ code: 'DRIVER_UNAVAILABLE' });
+    } finally {
+      await rm(place);
+      await rename(`${place}-away`, place);
+    }
+    expect(await job('ls -A; echo one >a', ours)).toBe('');
+  });
+
   test('gives no program in it any right, and nobody but root a way to it', async () => {
     await world.driver.start({ id: second, slot: 1, profile: world.profile, runtimeMaxMs: 60_000, cache: ours });
     const mount = readFileSync('/proc/self/mountinfo', 'utf8')

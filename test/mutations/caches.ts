@@ -19,7 +19,7 @@ export const cacheTargets: readonly Target[] = [
     tests: ['test/unit/cache.test.ts'],
     mutations: [
       ['one that is full stays so', 'const fullShare = 0.9;', 'const fullShare = 1.1;'],
-      ['many small files are not seen', ' || used(at.freeInodes, at.inodes) >= fullShare', ''],
+      ['many small files are not seen', ' || 1 - ffree / files >= fullShare', ''],
       ['one is never too old', '> maxAgeMs) return', '> Infinity) return'],
       ['a smaller maxSize means nothing', 'bytes !== sizeOf(maxBytes)', 'bytes < sizeOf(maxBytes)'],
       ['what is no file system is taken for one', ' || view.getUint16(at.magic, true) !== magic', ''],
@@ -29,6 +29,34 @@ export const cacheTargets: readonly Target[] = [
         'free - Math.max(0, 0 * bytes * allocatedBytes)',
       ],
     ],
+  },
+  {
+    file: 'src/driver/caches.ts',
+    tests: ['test/integration/caches.test.ts'],
+    mutations: [
+      ['what jobs could do without stops them', 'if (must) throw fault;', 'throw fault;'],
+      ['caches go and make no room by it', 'most >= floor && free(', 'most >= -Infinity && free('],
+      [
+        'one that is to grow is counted as it was',
+        'if (found !== undefined && worn !== undefined) await drop',
+        'if (found !== undefined && worn === "") await drop',
+      ],
+      ['of all profiles one alone is told', 'tellOnce(profile.name, ', "tellOnce('', "],
+      ['a start waits for all before it', 'if (left) return;', 'if (left && patienceMs < 0) return;'],
+    ],
+  },
+  {
+    file: 'src/driver/cache-files.ts',
+    tests: ['test/integration/caches.test.ts'],
+    mutations: [
+      ['what was unlinked cannot grow', ' && path.endsWith(unlinkedEnding)', ' && path === unlinkedEnding'],
+      ['a link on the way leads to other files', 'return await realpath(folder);', 'return folder;'],
+    ],
+  },
+  {
+    file: 'src/daemon-ownership.ts',
+    tests: ['test/integration/daemon-ownership.test.ts'],
+    mutations: [['who may write the caches is nobody', '[config.stateDir, ...caches, ', '[config.stateDir, ']],
   },
   {
     file: 'src/config/cache.ts',
