@@ -84,7 +84,7 @@ test('a start that others keep from its cache for long goes without, and takes n
   const first = isLent(profileOf('small'), 'j0000001abc');
   await vi.waitFor(() => expect(existsSync(mountPoint('j0000001abc'))).toBe(true), { timeout: 10_000 });
   const second = isLent(profileOf('large'), 'j0000002abc');
-  await vi.waitFor(() => expect(clock.sleepers()).toBe(1));
+  await vi.waitFor(() => expect(clock.sleepers()).toBe(1), { timeout: 10_000 });
   clock.advance(10_000);
   expect(await second).toBe(false);
   expect(warned).toEqual([expect.stringContaining('10 s')]);
