@@ -93,9 +93,15 @@ export function stepOf(
   return step !== undefined && retry?.action === step.kind && retry.at > now ? undefined : step;
 }
 
+/** Half made when the controller or the host went. Without a registration on the record nothing can be inside: it can be made again. */
+function wasCutShort(runner: Runner, { exit }: Machine): boolean {
+  return isJobless(runner) && runner.credentials === undefined && exit?.result === 'lost';
+}
+
 function dueStepOf(facts: Facts, attempts: number): Action | undefined {
   const { runner, machine } = facts;
-  if (machine?.state === 'exited') return finalize(runner, endReasonOf(runner, machine), machine.exit);
+  // A job whose start was cut short is tried anew with another runner; whoever asked for this one was told that it is its.
+  if (machine?.state === 'exited' && !wasCutShort(runner, machine)) return finalize(runner, endReasonOf(runner, machine), machine.exit);
   if (runner.stop !== undefined) return stepOfStopping(facts, runner.stop);
   if (machine === undefined && runner.assignedAt !== undefined) return finalize(runner, 'machine-lost');
   if (facts.condemned) return machine?.state === 'running' ? stop(facts, 'operator') : finalize(runner, 'operator');

@@ -133,7 +133,7 @@ export function createFakeDriver(options: FakeDriverOptions): FakeDriver {
       }),
     start: async (spec) =>
       perform('start', spec.id, () => {
-        if (machines.has(spec.id)) return;
+        if (machines.has(spec.id) && machines.get(spec.id)?.exit?.result !== 'lost') return;
         const build = isWarmId(spec.id) ? buildOf(spec.profile.name) : undefined;
         const state = options.autoReady === false ? 'starting' : 'idle';
         named.add(spec.profile.name);

@@ -144,7 +144,10 @@ export function createHostWorld(schedule: Schedule, chance: Chance, forge: SimFo
       ),
     list: (owner) => [...machines.values()].filter((machine) => machine.owner === owner).map(seenOf),
     boot(owner, spec) {
-      if (machines.has(spec.id)) return;
+      const before = machines.get(spec.id);
+      // One that was half made, or that a host took with it before its job, is made anew.
+      if (before !== undefined && (before.exit?.result !== 'lost' || before.assignment !== undefined)) return;
+      machines.delete(spec.id);
       for (const other of machines.values()) {
         if (other.owner === owner && other.spec.slot === spec.slot)
           judge.broken.push(`slot ${spec.slot} was given to ${spec.id} while ${other.spec.id} held it`);

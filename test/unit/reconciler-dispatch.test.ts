@@ -310,6 +310,28 @@ describe('I8 a kill', () => {
     expect(rig.forge.rows.map(({ name }) => name)).toEqual([id]);
   });
 
+  test('that leaves half a machine: it is made again, and the runner that was promised waits', async () => {
+    const rig = createRig({ dispatch });
+    rig.driver.fail('start', { times: 1, after: true });
+    const id = idOf(await dispatched(rig));
+    rig.driver.end(id, { result: 'lost', code: '', status: '' });
+    rig.restart();
+    await steps(rig, 3);
+    expect(rig.driver.machines.get(id)).toMatchObject({ state: 'running', assignment: { handle: '' } });
+    expect(events(rig, 'finalize')).toEqual([]);
+  });
+
+  test('that takes the host with it after the registration ends the runner: it may have had a job', async () => {
+    const rig = createRig({ dispatch });
+    rig.driver.fail('assign', { times: 1, after: true });
+    const id = idOf(await dispatched(rig));
+    rig.driver.end(id, { result: 'lost', code: '', status: '' });
+    rig.restart();
+    await steps(rig, 3);
+    expect(events(rig, 'finalize')).toMatchObject([{ runner: id, reason: 'machine-lost' }]);
+    nothingLeft(rig);
+  });
+
   test('later: it waits on, takes its job, and its time is what it was', async () => {
     const rig = createRig({ dispatch });
     const id = idOf(await dispatched(rig));
