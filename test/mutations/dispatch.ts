@@ -8,6 +8,18 @@ const asked = ['test/integration/http-dispatch.test.ts'];
 
 export const dispatchTargets: readonly Target[] = [
   {
+    file: 'src/core/lifecycle.ts',
+    tests,
+    mutations: [
+      [
+        'a machine that may have had a job is made again',
+        'isJobless(runner) && runner.credentials === undefined &&',
+        'isJobless(runner) &&',
+      ],
+      ['one whose start was cut short is given up', 'isJobless(runner) && runner.credentials === undefined &&', 'false &&'],
+    ],
+  },
+  {
     file: 'src/core/dispatch.ts',
     tests,
     mutations: [
