@@ -160,7 +160,7 @@ describe('a runner that was dispatched', () => {
     expect(rig.reconciler.snapshot().runners).toMatchObject([{ phase: 'busy' }]);
     await steps(rig, 60);
     const before = rig.driver.calls.filter(({ verb }) => verb === 'output').length;
-    await steps(rig, 10);
+    await steps(rig, 100);
     expect(rig.driver.calls.filter(({ verb }) => verb === 'output')).toHaveLength(before);
     expect(recordOf(rig, id)?.stop).toBeUndefined();
   });
