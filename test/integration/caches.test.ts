@@ -24,6 +24,8 @@ beforeEach(async () => {
   folder = join(root, 'caches/ours');
   clock = createTestClock();
   warned = [];
+  // Where a cache would be made: also a fault in what is tested mounts nothing on the machine that tests it.
+  for (const name of ['small', 'large']) await mkdir(join(folder, forge, `${name}-7.ext4.new`), { recursive: true });
   const log = { info: () => {}, warn: (_: string, __?: object, sentence = '') => void warned.push(sentence) };
   caches = createCaches({ controllerId: 'ours', stateDir: join(root, 'state'), cacheDir: join(root, 'caches'), clock, log });
 });
@@ -62,7 +64,7 @@ test('caches that nobody uses stay where all of them would not make room for ano
   for (const name of ['small-8.ext4', 'small-9.ext4']) await make(name);
   expect(await isLent()).toBe(false);
   expect(warned).toEqual([expect.stringContaining('has no room')]);
-  expect(await readdir(join(folder, forge))).toEqual(['small-8.ext4', 'small-9.ext4']);
+  expect((await readdir(join(folder, forge))).filter((name) => name.endsWith('.ext4'))).toEqual(['small-8.ext4', 'small-9.ext4']);
 });
 
 test('one that is to be larger than it was is counted as it will be', async () => {
@@ -78,8 +80,7 @@ test('each profile whose jobs run without is told of, once', async () => {
 
 test('a start that others keep from its cache for long goes without, and takes none later', async () => {
   const lock = join(folder, 'lock');
-  // Who opens it waits for a reader, and then cannot make its cache.
-  await mkdir(join(folder, forge, 'small-7.ext4.new'), { recursive: true });
+  // Who opens it waits for a reader.
   execFileSync('sh', ['-c', 'mkfifo "$1"', '-', lock]);
   const first = isLent(profileOf('small'), 'j0000001abc');
   await vi.waitFor(() => expect(existsSync(mountPoint('j0000001abc'))).toBe(true), { timeout: 10_000 });
