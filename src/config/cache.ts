@@ -5,7 +5,7 @@ import type { Profile } from '../core/model.ts';
 import { absolutePath, duration } from './kinds.ts';
 import type { Findings, Kind, Section } from './reader.ts';
 import { valueOf, type Environment } from './source.ts';
-import { parseSize } from './units.ts';
+import { parseSize } from '../core/units.ts';
 
 const keys = ['path', 'maxSize', 'maxAge'] as const;
 const defaultDir = '/var/cache/forgejo-runner-controller';

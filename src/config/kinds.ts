@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import { isControllerId } from '../core/naming.ts';
 import { addressToNumber, numberToAddress } from '../core/subnets.ts';
-import { parseDuration, parseSize } from './units.ts';
+import { parseDuration, parseSize } from '../core/units.ts';
 import { describe, looksSecret, type Kind } from './reader.ts';
 
 const minute = 60_000;

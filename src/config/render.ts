@@ -3,7 +3,7 @@
 
 import { stringify } from 'yaml';
 import type { Config, ForgeConfig } from './settings.ts';
-import { formatDuration, formatSize } from './units.ts';
+import { formatDuration, formatSize } from '../core/units.ts';
 import type { Cache } from '../core/cache.ts';
 import type { Limits, Profile, Scope } from '../core/model.ts';
 import type { Warm } from '../core/warmth.ts';

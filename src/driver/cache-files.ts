@@ -6,6 +6,7 @@ import { isCacheName } from '../core/cache.ts';
 import { errnoOf } from '../errors.ts';
 import { fullOf, superblockAt, superblockBytes, type CacheImage } from './cache-image.ts';
 import { namesIn, textAt } from './presence.ts';
+import { mountList, mountsIn } from './traces.ts';
 
 const ending = '.ext4';
 const draft = `${ending}.new`;
@@ -49,7 +50,7 @@ export async function cacheAt(folder: string, name: string): Promise<CacheFile |
       await file.close();
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -83,12 +84,7 @@ export async function filledOf({ path, bytes }: Pick<CacheFile, 'path' | 'bytes'
   const device = loopsIn('/sys/block').find((each) => each.path === path)?.device;
   const number = device === undefined ? undefined : textAt(`${device}/dev`)?.trim();
   if (number === undefined) return undefined;
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' '));
-  const target = mounts
-    .find((fields) => fields[2] === number)?.[4]
-    ?.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(parseInt(octal, 8)));
+  const target = mountsIn(mountList()).find(({ words }) => words[2] === number)?.path;
   if (target === undefined) return undefined;
   try {
     const found = await statfs(target);
@@ -120,7 +116,7 @@ function backingOf(device: string): string | undefined {
   try {
     return readFileSync(`${device}/loop/backing_file`, 'utf8').trimEnd();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') return undefined;
     throw error;
   }

@@ -138,11 +138,12 @@ export function mountWordOf(path: string): string {
   return path.replaceAll(/[ \t\n\\]/g, (character) => `\\${(character.codePointAt(0) ?? 0).toString(8).padStart(3, '0')}`);
 }
 
-function mountList(): string {
+export function mountList(): string {
   return readFileSync('/proc/self/mountinfo', 'utf8');
 }
 
-function mountsIn(list: string): readonly { readonly path: string; readonly words: readonly string[] }[] {
+/** `words`: a line of the list, as the kernel documents it. */
+export function mountsIn(list: string): readonly { readonly path: string; readonly words: readonly string[] }[] {
   return list.split('\n').map((line) => {
     const words = line.split(' ');
     const path = (words[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8)));

@@ -1,6 +1,7 @@
 // Promises what may stand in the body of a dispatch, read by hand so that each mistake names its field, and the answer to it. Pure but for
 // reading the body, of which no more is taken than one may have.
 
+import { parseDuration } from '../core/units.ts';
 import type { DispatchAnswer, DispatchWish } from '../core/dispatched.ts';
 import { labelBytes, labelNameOf } from '../core/match.ts';
 import type { Refusal } from './handlers.ts';
@@ -56,7 +57,7 @@ export function wishOf(text: string): DispatchWish {
   for (const name of Object.keys(said)) if (!fields.includes(name)) throw refused(name, `is unknown here; there are: ${fields.join(', ')}`);
   const { labels, count, ttl, forge } = said;
   if (forge !== undefined && (typeof forge !== 'string' || forge === '')) throw refused('forge', 'does not fit: write the name of a forge');
-  const ttlMs = ttl === undefined ? undefined : durationOf(ttl);
+  const ttlMs = ttl === undefined ? undefined : ttlOf(ttl);
   return {
     labels: labelsOf(labels),
     count: countOf(count),
@@ -92,12 +93,10 @@ function countOf(value: unknown): number {
   throw refused('count', `does not fit: write a whole number from 1 to ${mostRunners}`);
 }
 
-/** `20m`, `1h30m`, `90s`, or a number of seconds. */
-function durationOf(value: unknown): number {
-  const text = typeof value === 'number' ? `${value}s` : typeof value === 'string' ? value.trim() : '';
-  const [all = '', hours = '0', minutes = '0', seconds = '0'] = /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/.exec(text) ?? [];
-  const ms = ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
-  if (all !== '' && ms >= leastTtlMs && ms <= mostTtlMs) return ms;
+/** Milliseconds of a time as the configuration has them, too. */
+function ttlOf(value: unknown): number {
+  const ms = parseDuration(value);
+  if (ms !== undefined && ms >= leastTtlMs && ms <= mostTtlMs) return ms;
   throw refused('ttl', 'does not fit: write a time from 10s to 168h, such as 20m or 1h30m');
 }
 

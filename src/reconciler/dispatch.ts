@@ -15,9 +15,8 @@ export type DispatchMemory = {
   asks(action: Extract<Action, { readonly kind: 'confirm' }>, world: World | undefined, now: number): void;
   /** Resolves with what the next plan makes of it. */
   order(order: DispatchOrder): Promise<DispatchAnswer>;
+  /** Each by the first answer that it gets. */
   answered(answers: Dispatches['dispatches']): void;
-  /** Answers it so, unless a plan has taken it. */
-  withdraw(answer: DispatchAnswer): void;
   /** No plan is made any more: whoever waits is told. */
   close(): void;
 };
@@ -49,10 +48,6 @@ export function createDispatchMemory(): DispatchMemory {
         orders.get(answer.order)?.(answer);
         orders.delete(answer.order);
       }
-    },
-    withdraw(answer) {
-      orders.get(answer.order)?.(answer);
-      orders.delete(answer.order);
     },
     close() {
       closed = true;
@@ -109,7 +104,7 @@ export async function dispatch(asking: Asking, wish: DispatchWish, by: string): 
 async function withdrawLate({ memory, hands }: Asking, order: DispatchOrder, signal: AbortSignal): Promise<void> {
   await hands.clock.sleep(patienceMs, signal);
   const sentence = 'no look at the world has ended in time (a forge is slow, most likely); nothing was started, ask again';
-  if (!signal.aborted) memory.withdraw({ order, runners: [], refused: { reason: 'late', sentence } });
+  if (!signal.aborted) memory.answered([{ order, runners: [], refused: { reason: 'late', sentence } }]);
 }
 
 /** The same without those whose records are not safe after that time. Their launch may wait in line behind slow ones, which takes no notice of who asks. */

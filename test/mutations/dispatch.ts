@@ -60,7 +60,7 @@ export const dispatchTargets: readonly Target[] = [
       ['one whose record could not be written goes on', 'if (!each.sure) condemned.add(', 'if (!each.sure) condemned.delete('],
       ['an order that comes at the end is forgotten', 'for (const [order, resolve] of orders) resolve(refusalOf(order));', ''],
       ['the words of any task are believed', 'candidates.find(({ taskId }) => taskId === task)', 'candidates[0]'],
-      ['an order that was refused for being late is started after all', 'orders.delete(answer.order);\n    },', '},'],
+      ['an order that was refused for being late is started after all', 'orders.delete(answer.order);', ''],
       ['an order waits for as long as its records take', 'begunAt + answerMs - hands.clock.now()', 'Infinity'],
       ['an order is in no line of the journal', "'order',\n    {", "'maintenance',\n    {"],
     ],

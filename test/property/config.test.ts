@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { renderConfig, type Config } from '../../src/config/config.ts';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/core/units.ts';
 import { isControllerError } from '../../src/errors.ts';
 import { goodToken, load } from '../support/config-fixture.ts';
 

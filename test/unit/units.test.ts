@@ -1,7 +1,7 @@
 // Promises durations and sizes as people write them.
 
 import { describe, expect, test } from 'vitest';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/core/units.ts';
 
 describe('durations', () => {
   test.each([
